@@ -1,0 +1,1 @@
+"""Everything is tested through the real thing: PostgreSQL, sockets, files."""
