@@ -1,0 +1,65 @@
+# `make serve` and `make test` are all the set-up there is. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One installer everywhere: the machine's uv, else a uv that pip brings into the environment.
+UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
+INSTALL = VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-progress
+PYTEST = $(BIN)/python -m pytest
+
+.PHONY: help serve test check format soak bench browser web lock schema
+
+help: ## List the targets.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+serve: $(VENV)/.serve ## Start the database and the server on http://127.0.0.1:8000 (HOST, PORT).
+	@exec $(BIN)/steward serve
+
+test: check ## Run every check and every test.
+	$(PYTEST) -n auto
+
+check: $(VENV)/.dev ## Formatting, lint, types, layers, the schema file.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/steward export-schema --check schema.graphql
+
+format: $(VENV)/.dev ## Format and mend what ruff can mend.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+soak: $(VENV)/.dev ## The full sizes: kills, sockets, big firms.
+	$(PYTEST) -m soak -p no:xdist
+
+bench: $(VENV)/.dev ## Ratios against a bare asyncpg floor, measured in one run.
+	$(BIN)/python -m tests.benchmarks
+
+browser: $(VENV)/.dev web ## GraphiQL in headless Chromium; skips with a reason where there is none.
+	$(PYTEST) -m browser -p no:xdist
+
+web: ## Bundle GraphiQL from its npm packages into web/dist.
+	npm ci --prefix web --no-audit --no-fund --loglevel=error
+	npm run build --prefix web --silent
+
+schema: $(VENV)/.dev ## Write schema.graphql from the code.
+	$(BIN)/steward export-schema schema.graphql
+
+lock: $(VENV)/bin/python ## Lock versions and hashes, without addresses.
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  pyproject.toml --group build --output-file requirements.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  pyproject.toml --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	@command -v uv >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.serve: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --require-hashes --requirement requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.serve
+	$(INSTALL) --require-hashes --requirement requirements-dev.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""The business of a wealth-advisory firm: entities, rules and verbs, in pure Python."""

@@ -1,0 +1,147 @@
+"""Who may do what, and whose rows are seen: roles, actions, the viewer and its sight."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from domain.clock import today
+from domain.errors import Forbidden, Unauthenticated
+
+
+class Role(StrEnum):
+    """What a user is in the firm.
+
+    ADMIN: Runs the platform; sees and changes everything.
+    BU_MANAGER: Leads a business unit; sees the books of the unit.
+    SUPERVISOR: Leads a team; sees the books of the team.
+    ADVISOR: Looks after clients; sees the books it is a member of.
+    VIEWER: Reads what the supervisor of its team sees and changes nothing.
+    ANALYST: Researches markets; sees the books it is a member of.
+    AUDITOR: Sees everything and changes nothing.
+    CLIENT: An end client; sees its own household.
+    SERVICE: A partner's program; sees the books it is a member of.
+    """
+
+    ADMIN = "ADMIN"
+    BU_MANAGER = "BU_MANAGER"
+    SUPERVISOR = "SUPERVISOR"
+    ADVISOR = "ADVISOR"
+    VIEWER = "VIEWER"
+    ANALYST = "ANALYST"
+    AUDITOR = "AUDITOR"
+    CLIENT = "CLIENT"
+    SERVICE = "SERVICE"
+
+
+class Action(StrEnum):
+    """What a role may or may not do.
+
+    OPEN_BOOK: Open a book for clients.
+    MANAGE_MEMBERS: Add members to books and end memberships.
+    CREATE_CLIENT: Take on a client, or a household.
+    UPDATE_CLIENT: Change, archive or delete a client or a household.
+    MOVE_CLIENT: Move a client to another book.
+    OPEN_PORTFOLIO: Open a portfolio for a client, or change it.
+    RECORD_TRANSACTION: Record what a custodian reports in the ledger.
+    REVERSE_TRANSACTION: Reverse a wrong entry of the ledger.
+    MARK_NOTIFICATIONS: Mark one's own notifications as read.
+    """
+
+    OPEN_BOOK = "OPEN_BOOK"
+    MANAGE_MEMBERS = "MANAGE_MEMBERS"
+    CREATE_CLIENT = "CREATE_CLIENT"
+    UPDATE_CLIENT = "UPDATE_CLIENT"
+    MOVE_CLIENT = "MOVE_CLIENT"
+    OPEN_PORTFOLIO = "OPEN_PORTFOLIO"
+    RECORD_TRANSACTION = "RECORD_TRANSACTION"
+    REVERSE_TRANSACTION = "REVERSE_TRANSACTION"
+    MARK_NOTIFICATIONS = "MARK_NOTIFICATIONS"
+
+
+_OWN = frozenset({Action.MARK_NOTIFICATIONS})
+_DESK = _OWN | {
+    Action.CREATE_CLIENT,
+    Action.UPDATE_CLIENT,
+    Action.OPEN_PORTFOLIO,
+    Action.RECORD_TRANSACTION,
+    Action.REVERSE_TRANSACTION,
+}
+_LEAD = _DESK | {Action.OPEN_BOOK, Action.MANAGE_MEMBERS, Action.MOVE_CLIENT}
+
+ALLOWED: Final[Mapping[Role, frozenset[Action]]] = {
+    Role.ADMIN: frozenset(Action),
+    Role.BU_MANAGER: _LEAD,
+    Role.SUPERVISOR: _LEAD,
+    Role.ADVISOR: _DESK,
+    Role.VIEWER: _OWN,
+    Role.ANALYST: _OWN,
+    Role.AUDITOR: _OWN,
+    Role.CLIENT: _OWN,
+    # A service account may what its key allows; keys come with protection, and until then it may nothing.
+    Role.SERVICE: frozenset(),
+}
+
+
+class Sight(StrEnum):
+    """By what a viewer's rows are cut."""
+
+    EVERYTHING = "EVERYTHING"
+    BOOKS = "BOOKS"
+    CLIENTS = "CLIENTS"
+
+
+SIGHT: Final[Mapping[Role, Sight]] = {
+    **dict.fromkeys(Role, Sight.BOOKS),
+    Role.ADMIN: Sight.EVERYTHING,
+    Role.AUDITOR: Sight.EVERYTHING,
+    Role.CLIENT: Sight.CLIENTS,
+}
+
+
+class Viewer(msgspec.Struct, frozen=True):
+    """Whoever asks, made once per request: its session, role, place in the firm and what it sees.
+
+    `book_ids` are the books of its team or unit and those it is a member of today; `client_ids` its household, if it
+    is an end client.
+    """
+
+    user_id: UUID
+    session_id: UUID
+    role: Role
+    team_id: UUID | None
+    unit_id: UUID | None
+    locale: str
+    time_zone: str
+    book_ids: tuple[UUID, ...]
+    client_ids: tuple[UUID, ...]
+
+    @property
+    def sight(self) -> Sight:
+        """What cuts this viewer's rows."""
+        return SIGHT[self.role]
+
+    @property
+    def can(self) -> frozenset[Action]:
+        """The actions its role allows."""
+        return ALLOWED[self.role]
+
+    def today(self, now: datetime) -> date:
+        """The viewer's calendar day at a moment."""
+        return today(now, self.time_zone)
+
+
+def require(viewer: Viewer, action: Action) -> None:
+    """Raise Forbidden unless the viewer's role allows the action."""
+    if action not in viewer.can:
+        raise Forbidden
+
+
+def signed_in(viewer: Viewer | None) -> Viewer:
+    """The viewer, or Unauthenticated where nobody has signed in."""
+    if viewer is None:
+        raise Unauthenticated
+    return viewer

@@ -1,0 +1,147 @@
+"""Books (the clients that somebody looks after), their members, and the organisation they lie in."""
+
+from collections.abc import Sequence
+from datetime import date
+from enum import StrEnum
+from typing import ClassVar, Protocol
+from uuid import UUID
+
+import msgspec
+
+from domain.access import Action, Viewer, require
+from domain.entities import Entity
+from domain.errors import Refusal, RefusalCode
+from domain.text import fold, invalid, named
+from domain.work import Work
+
+
+class Unit(Entity, frozen=True):
+    """A business unit of the firm."""
+
+    id: UUID
+    name: str
+
+
+class Team(Entity, frozen=True):
+    """A team within a unit."""
+
+    id: UUID
+    unit_id: UUID
+    name: str
+
+
+class Book(Entity, frozen=True):
+    """The clients that somebody looks after; it belongs to a team."""
+
+    id: UUID
+    team_id: UUID
+    unit_id: UUID
+    name: str
+    sort_name: str
+    opened_on: date
+    version: int
+
+
+class MembershipKind(StrEnum):
+    """Why somebody is a member of a book.
+
+    ADVISOR: The book is this advisor's own.
+    STAND_IN: Looks after the book during an absence.
+    ASSISTANT: Helps the advisor of the book.
+    RESEARCH: Follows the book's holdings as an analyst.
+    """
+
+    ADVISOR = "ADVISOR"
+    STAND_IN = "STAND_IN"
+    ASSISTANT = "ASSISTANT"
+    RESEARCH = "RESEARCH"
+
+
+class Membership(Entity, frozen=True):
+    """A person's membership of a book, from a day to a day, both included; without an end it goes on."""
+
+    id: UUID
+    book_id: UUID
+    user_id: UUID
+    kind: MembershipKind
+    starts_on: date
+    ends_on: date | None
+    version: int
+
+    personal: ClassVar[frozenset[str]] = frozenset()
+
+    def overlaps(self, starts_on: date, ends_on: date | None) -> bool:
+        """Whether it shares a day with that time."""
+        begins_in_time = ends_on is None or self.starts_on <= ends_on
+        return begins_in_time and (self.ends_on is None or self.ends_on >= starts_on)
+
+
+class Books(Protocol):
+    """The storage of books."""
+
+    async def one(self, viewer: Viewer, book_id: UUID) -> Book: ...  # noqa: D102 - the signature says it, here and below
+    async def locked(self, viewer: Viewer, book_id: UUID) -> Book: ...  # noqa: D102
+    async def team(self, viewer: Viewer, team_id: UUID) -> Team: ...  # noqa: D102
+    async def membership(self, viewer: Viewer, membership_id: UUID) -> Membership: ...  # noqa: D102
+    async def memberships_of(self, viewer: Viewer, book_ids: Sequence[UUID]) -> list[Membership]: ...  # noqa: D102
+    async def audience(self, viewer: Viewer, book_id: UUID, on: date) -> list[UUID]: ...  # noqa: D102
+    async def add(self, book: Book) -> None: ...  # noqa: D102
+    async def add_membership(self, membership: Membership) -> None: ...  # noqa: D102
+    async def replace_membership(self, before: Membership, after: Membership) -> Membership: ...  # noqa: D102
+
+
+class NewBook(msgspec.Struct, frozen=True):
+    """What opens a book."""
+
+    name: str
+    team_id: UUID
+
+
+class NewMembership(msgspec.Struct, frozen=True):
+    """What makes somebody a member of a book."""
+
+    book_id: UUID
+    user_id: UUID
+    kind: MembershipKind
+    starts_on: date | None = None
+    ends_on: date | None = None
+
+
+async def open_book(work: Work, viewer: Viewer, new: NewBook) -> Book:
+    """Open an empty book in a team that the viewer leads. Refuses: INVALID_VALUE."""
+    require(viewer, Action.OPEN_BOOK)
+    team = await work.books.team(viewer, new.team_id)
+    name = named(new.name, "name")
+    book = Book(work.new_id(), team.id, team.unit_id, name, fold(name), viewer.today(work.now), 1)
+    await work.books.add(book)
+    return book
+
+
+async def add_member(work: Work, viewer: Viewer, new: NewMembership) -> Membership:
+    """Make somebody a member, from today or the given day on. Refuses: INVALID_VALUE, OVERLAPPING_MEMBERSHIP."""
+    require(viewer, Action.MANAGE_MEMBERS)
+    book = await work.books.locked(viewer, new.book_id)
+    user = await work.identities.user(new.user_id)
+    starts_on = new.starts_on or viewer.today(work.now)
+    if new.ends_on is not None and new.ends_on < starts_on:
+        raise invalid("endsOn", "A membership ends on or after its first day.")
+    for other in await work.books.memberships_of(viewer, [book.id]):
+        if other.user_id == user.id and other.overlaps(starts_on, new.ends_on):
+            raise Refusal(
+                RefusalCode.OVERLAPPING_MEMBERSHIP, "This person is a member in that time already.", ("input", "userId")
+            )
+    membership = Membership(work.new_id(), book.id, user.id, new.kind, starts_on, new.ends_on, 1)
+    await work.books.add_membership(membership)
+    return membership
+
+
+async def end_membership(work: Work, viewer: Viewer, membership_id: UUID, ends_on: date | None) -> Membership:
+    """End a membership with a day, by default yesterday, so that it counts no more. Refuses: MEMBERSHIP_ENDED."""
+    require(viewer, Action.MANAGE_MEMBERS)
+    membership = await work.books.membership(viewer, membership_id)
+    today = viewer.today(work.now)
+    last = ends_on or date.fromordinal(today.toordinal() - 1)
+    if membership.ends_on is not None and membership.ends_on <= min(last, today):
+        raise Refusal(RefusalCode.MEMBERSHIP_ENDED, "The membership has ended already.", ("input", "membershipId"))
+    changed = msgspec.structs.replace(membership, ends_on=last, version=membership.version + 1)
+    return await work.books.replace_membership(membership, changed)

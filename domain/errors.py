@@ -1,0 +1,172 @@
+"""What can be answered instead of a result: faults, which end an operation's field, and refusals of a rule."""
+
+from enum import StrEnum
+from typing import Any
+
+
+class ErrorCode(StrEnum):
+    """Why a field could not be answered at all.
+
+    VALIDATION_ERROR: The request cannot be read as the type it claims to be.
+    UNAUTHENTICATED: There is no valid session; sign in, or refresh the access token if it has expired.
+    FORBIDDEN: The role of the viewer does not allow this action, on any object.
+    NOT_FOUND: There is no such object among those that the viewer may see.
+    RATE_LIMITED: Too many requests; wait for the stated time.
+    QUERY_TOO_COMPLEX: The document is deeper, wider or longer than the server accepts.
+    CURSOR_EXPIRED: The event log no longer keeps the cursor; read the objects themselves and start anew.
+    UNAVAILABLE: The server cannot reach something it needs; the same request may succeed later.
+    INTERNAL: Something went wrong in the server; the request id finds it in the log.
+    """
+
+    VALIDATION_ERROR = "VALIDATION_ERROR"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    RATE_LIMITED = "RATE_LIMITED"
+    QUERY_TOO_COMPLEX = "QUERY_TOO_COMPLEX"
+    CURSOR_EXPIRED = "CURSOR_EXPIRED"
+    UNAVAILABLE = "UNAVAILABLE"
+    INTERNAL = "INTERNAL"
+
+
+class RefusalCode(StrEnum):
+    """Which rule declined a change.
+
+    INVALID_VALUE: The value is of the right type but the rule of its field declines it.
+    STALE_VERSION: Somebody else has changed the object since this version was read.
+    IDEMPOTENCY_CONFLICT: The idempotency key was used before, with other input.
+    INSUFFICIENT_CASH: The portfolio does not hold that much cash in that currency on that date.
+    INSUFFICIENT_HOLDING: The portfolio does not hold that quantity on that date, or later sales rely on it.
+    ENTRY_BEFORE_OPENING: The entry is dated before the portfolio was opened.
+    FUTURE_DATE: The date lies in the future of the viewer's today.
+    ALREADY_REVERSED: The ledger entry has been reversed before.
+    NOT_REVERSIBLE: An entry that reverses another cannot itself be reversed.
+    DUPLICATE: Another object already has this unique value.
+    HAS_HISTORY: The object has a history and can only be archived.
+    ARCHIVED: The object is archived and takes no changes.
+    OVERLAPPING_MEMBERSHIP: The person is a member of the book in part of that time already.
+    MEMBERSHIP_ENDED: The membership has ended already.
+    """
+
+    INVALID_VALUE = "INVALID_VALUE"
+    STALE_VERSION = "STALE_VERSION"
+    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
+    INSUFFICIENT_CASH = "INSUFFICIENT_CASH"
+    INSUFFICIENT_HOLDING = "INSUFFICIENT_HOLDING"
+    ENTRY_BEFORE_OPENING = "ENTRY_BEFORE_OPENING"
+    FUTURE_DATE = "FUTURE_DATE"
+    ALREADY_REVERSED = "ALREADY_REVERSED"
+    NOT_REVERSIBLE = "NOT_REVERSIBLE"
+    DUPLICATE = "DUPLICATE"
+    HAS_HISTORY = "HAS_HISTORY"
+    ARCHIVED = "ARCHIVED"
+    OVERLAPPING_MEMBERSHIP = "OVERLAPPING_MEMBERSHIP"
+    MEMBERSHIP_ENDED = "MEMBERSHIP_ENDED"
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer of a rule, not an error
+    """A rule declines a change; the mutation's payload carries it as a user error.
+
+    `field` is the path of the input field at fault, `facts` are values that the message may name.
+    """
+
+    def __init__(self, code: RefusalCode, message: str, field: tuple[str, ...] = (), **facts: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+        self.facts = facts
+
+
+class Fault(Exception):  # noqa: N818 - as for Refusal: expected, classed and coded
+    """An expected failure that ends a field: a top-level GraphQL error with a code.
+
+    `details` names the places at fault, as pairs of a field's path and what is wrong with it.
+    """
+
+    code: ErrorCode = ErrorCode.INTERNAL
+    message = "The request could not be answered."
+
+    def __init__(self, message: str | None = None, details: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message or self.message)
+        self.details = details
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """What graphql-core copies to the error."""
+        return {
+            "code": self.code.value,
+            "details": [{"field": field, "issue": issue} for field, issue in self.details],
+        }
+
+
+class Invalid(Fault):
+    """Input that cannot be read as its type."""
+
+    code = ErrorCode.VALIDATION_ERROR
+    message = "The input is not valid."
+
+    @classmethod
+    def of(cls, field: str, issue: str) -> "Invalid":
+        """Name the one field at fault."""
+        return cls(f"{field}: {issue}" if field else issue, ((field, issue),))
+
+
+class Unauthenticated(Fault):
+    """No valid session. `reason` tells an expired token (refresh and repeat) from an invalid one (sign in)."""
+
+    code = ErrorCode.UNAUTHENTICATED
+    message = "Sign in first."
+
+    def __init__(self, message: str | None = None, *, reason: str = "MISSING") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """The code and the reason: MISSING, INVALID, EXPIRED or REVOKED."""
+        return {**super().extensions, "reason": self.reason}
+
+
+class Forbidden(Fault):
+    """The viewer's role does not allow the action, whatever the object."""
+
+    code = ErrorCode.FORBIDDEN
+    message = "Your role does not allow this."
+
+
+class NotFound(Fault):
+    """There is no such object for this viewer."""
+
+    code = ErrorCode.NOT_FOUND
+    message = "There is no such object."
+
+
+class CursorExpired(Fault):
+    """The event log no longer keeps what followed the cursor."""
+
+    code = ErrorCode.CURSOR_EXPIRED
+    message = "The cursor is older than the event log."
+
+
+class TooComplex(Fault):
+    """The document exceeds a limit of the server."""
+
+    code = ErrorCode.QUERY_TOO_COMPLEX
+    message = "The document is too complex."
+
+
+class Unavailable(Fault):
+    """Something that the server needs does not answer; `retry_after` is in seconds."""
+
+    code = ErrorCode.UNAVAILABLE
+    message = "The service is not available for the moment."
+
+    def __init__(self, message: str | None = None, *, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """The code and the seconds to wait."""
+        return {**super().extensions, "retryAfter": self.retry_after}

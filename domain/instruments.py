@@ -1,0 +1,74 @@
+"""Instruments that can be held, and what they are worth."""
+
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from domain.access import Viewer
+from domain.entities import Entity
+from domain.valuation import AssetClass
+
+
+class InstrumentStatus(StrEnum):
+    """Whether an instrument is traded.
+
+    ACTIVE: The instrument is traded.
+    SUSPENDED: Trading is suspended for the time being.
+    DELISTED: The instrument is traded no more.
+    """
+
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    DELISTED = "DELISTED"
+
+
+class Instrument(Entity, frozen=True):
+    """Something that can be held; `exchange` is a market identifier code of ISO 10383."""
+
+    id: UUID
+    symbol: str
+    isin: str
+    name: str
+    sort_name: str
+    asset_class: AssetClass
+    sector: str
+    exchange: str
+    currency: str
+    lot_size: Decimal
+    status: InstrumentStatus
+
+
+class Price(Entity, frozen=True):
+    """A raw closing price in the instrument's currency, for one unit."""
+
+    instrument_id: UUID
+    priced_on: date
+    close: Decimal
+
+
+class FxRate(Entity, frozen=True):
+    """What one unit of a currency is worth in US dollars on a day."""
+
+    currency: str
+    quoted_on: date
+    usd: Decimal
+
+
+class InstrumentFilter(msgspec.Struct, frozen=True):
+    """Which instruments a list holds; `text` finds beginnings of words of symbols, names and ISINs."""
+
+    text: str | None = None
+    asset_classes: tuple[AssetClass, ...] | None = None
+    sectors: tuple[str, ...] | None = None
+    exchanges: tuple[str, ...] | None = None
+    currencies: tuple[str, ...] | None = None
+
+
+class Instruments(Protocol):
+    """The storage of instruments."""
+
+    async def one(self, viewer: Viewer, instrument_id: UUID) -> Instrument: ...  # noqa: D102 - the signature says it

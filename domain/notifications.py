@@ -1,0 +1,97 @@
+"""What people are told about, and how it reaches them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from domain.access import Action, Viewer, require
+from domain.entities import Entity
+from domain.work import Work
+
+
+class NotificationKind(StrEnum):
+    """What has happened.
+
+    CLIENT_ARRIVED: A client was moved to a book of yours.
+    CLIENT_LEFT: A client was moved from a book of yours; the notification names that book, the client is null if you
+    see it no longer.
+    KYC_CHANGED: The KYC status of a client of yours has changed.
+    LARGE_DEPOSIT: A deposit of at least the firm's threshold was recorded.
+    LARGE_WITHDRAWAL: A withdrawal of at least the firm's threshold was recorded.
+    ENTRY_REVERSED: A ledger entry of a client of yours was reversed.
+    """
+
+    CLIENT_ARRIVED = "CLIENT_ARRIVED"
+    CLIENT_LEFT = "CLIENT_LEFT"
+    KYC_CHANGED = "KYC_CHANGED"
+    LARGE_DEPOSIT = "LARGE_DEPOSIT"
+    LARGE_WITHDRAWAL = "LARGE_WITHDRAWAL"
+    ENTRY_REVERSED = "ENTRY_REVERSED"
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What a verb tells, and whom: each recipient gets a notification of its own."""
+
+    kind: NotificationKind
+    recipients: frozenset[UUID]
+    book_id: UUID | None = None
+    client_id: UUID | None = None
+    portfolio_id: UUID | None = None
+    transaction_id: UUID | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+
+
+class Notification(Entity, frozen=True):
+    """One user's notification. `seq` is its place in the user's stream, without gaps."""
+
+    id: UUID
+    user_id: UUID
+    seq: int
+    kind: NotificationKind
+    occurred_at: datetime
+    actor_id: UUID | None
+    book_id: UUID | None
+    client_id: UUID | None
+    portfolio_id: UUID | None
+    transaction_id: UUID | None
+    amount: Decimal | None
+    currency: str | None
+    read_at: datetime | None
+
+
+class NotificationFilter(msgspec.Struct, frozen=True):
+    """Which notifications a list holds."""
+
+    unread: bool | None = None
+    kinds: tuple[NotificationKind, ...] | None = None
+
+
+class Notifications(Protocol):
+    """The storage of notifications."""
+
+    async def mark_read(self, viewer: Viewer, ids: Sequence[UUID] | None, at: datetime) -> list[Notification]:
+        """Mark these, or all, of the viewer's unread ones; gives those that it marked."""
+        ...
+
+
+def user_stream(user_id: UUID) -> str:
+    """The event stream of a user's notifications."""
+    return f"user:{user_id}"
+
+
+async def mark_read(work: Work, viewer: Viewer, ids: Sequence[UUID]) -> list[Notification]:
+    """Mark notifications of one's own as read; those that are read already, or are not one's own, are left alone."""
+    require(viewer, Action.MARK_NOTIFICATIONS)
+    return await work.notifications.mark_read(viewer, ids, work.now)
+
+
+async def mark_all_read(work: Work, viewer: Viewer) -> list[Notification]:
+    """Mark all unread notifications of one's own as read."""
+    require(viewer, Action.MARK_NOTIFICATIONS)
+    return await work.notifications.mark_read(viewer, None, work.now)

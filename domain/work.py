@@ -1,0 +1,75 @@
+"""What a verb works with: one transaction's storage, clock and ways to tell."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from domain.books import Books
+    from domain.clients import Clients
+    from domain.households import Households
+    from domain.identity import Identities
+    from domain.instruments import Instruments
+    from domain.notifications import Notice, Notifications
+    from domain.portfolios import Portfolios
+    from domain.positions import Cash, Positions
+    from domain.receipts import Receipts
+    from domain.transactions import Transactions
+
+
+class Vault(Protocol):
+    """Encryption of personal fields, with a key for each person: destroying the key erases them all."""
+
+    async def seal(self, person_id: UUID, text: str) -> bytes:
+        """Encrypt for a person."""
+        ...
+
+
+class Work(Protocol):
+    """One transaction: the repositories, the moment, and what goes out when it is committed.
+
+    A verb never commits; the door that called it does, and retries the whole verb on a deadlock. Row locks are taken
+    in one order: client, portfolio, order, cash, case, counters, streams.
+    """
+
+    @property
+    def now(self) -> datetime:
+        """The moment of the transaction, in UTC."""
+        ...
+
+    @property
+    def books(self) -> "Books": ...  # noqa: D102 - the name says it, here and below
+    @property
+    def cash(self) -> "Cash": ...  # noqa: D102
+    @property
+    def clients(self) -> "Clients": ...  # noqa: D102
+    @property
+    def households(self) -> "Households": ...  # noqa: D102
+    @property
+    def identities(self) -> "Identities": ...  # noqa: D102
+    @property
+    def instruments(self) -> "Instruments": ...  # noqa: D102
+    @property
+    def notifications(self) -> "Notifications": ...  # noqa: D102
+    @property
+    def portfolios(self) -> "Portfolios": ...  # noqa: D102
+    @property
+    def positions(self) -> "Positions": ...  # noqa: D102
+    @property
+    def transactions(self) -> "Transactions": ...  # noqa: D102
+    @property
+    def vault(self) -> Vault: ...  # noqa: D102
+    @property
+    def receipts(self) -> "Receipts": ...  # noqa: D102
+
+    def new_id(self) -> UUID:
+        """An id for a new row."""
+        ...
+
+    def tell(self, notice: "Notice") -> None:
+        """Notify its recipients, as the transaction's last statement."""
+        ...
+
+    def wake(self, topic: str) -> None:
+        """Wake those who wait for the topic, in every process, once the transaction is committed."""
+        ...

@@ -1,0 +1,1 @@
+"""PostgreSQL: tables, repositories, the two doors, the event log, the embedded server."""

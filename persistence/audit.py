@@ -1,0 +1,87 @@
+"""The audit trail: who changed what, from what to what, in the transaction that changed it.
+
+Personal fields are encrypted for their person, so that erasure leaves the trail itself whole.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Column, Index, Text, bindparam, insert
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import Uuid
+
+from domain.entities import Entity
+from persistence.database import Lent
+from persistence.metadata import MOMENT, table
+from persistence.repository import Change
+from persistence.scope import EVERYTHING, common
+from persistence.vault import Vault
+
+audit_events = table(
+    "audit_events",
+    common(see=EVERYTHING),
+    Column("id", Uuid, primary_key=True),
+    Column("occurred_at", MOMENT, nullable=False),
+    Column("actor_id", Uuid),
+    Column("session_id", Uuid),
+    Column("request_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Uuid),
+    Column("before", JSONB),
+    Column("after", JSONB),
+    Index(None, "object_id", "occurred_at"),
+    Index(None, "occurred_at"),
+)
+
+
+class Circumstances(msgspec.Struct, frozen=True):
+    """Who acts, in which request, by which verb."""
+
+    actor_id: UUID | None
+    session_id: UUID | None
+    request_id: str
+    action: str
+    occurred_at: datetime
+
+
+ADD = insert(audit_events).values({column.name: bindparam(column.name) for column in audit_events.c})
+
+
+def _person(entity: Entity) -> UUID | None:
+    return getattr(entity, entity.person, None) if entity.personal else None
+
+
+def _told(entity: Entity | None, vault: Vault) -> str | None:
+    """An entity as the trail holds it, as JSON."""
+    if entity is None:
+        return None
+    values: dict[str, Any] = msgspec.to_builtins(entity)
+    person = _person(entity)
+    for name in entity.secret:
+        values[name] = {"secret": True}
+    for name in entity.personal:
+        if values[name] is not None and person is not None:
+            sealed = vault.sealed(person, msgspec.json.encode(values[name]))
+            values[name] = {"sealed": b64encode(sealed).decode()}
+    return msgspec.json.encode(values).decode()
+
+
+async def write(lent: Lent, vault: Vault, circumstances: Circumstances, changes: Sequence[tuple[UUID, Change]]) -> None:
+    """Add an audit row for each change, under the ids given with them."""
+    entities = [entity for _, change in changes for entity in (change.before, change.after) if entity]
+    await vault.prepare(person for entity in entities if (person := _person(entity)))
+    for row_id, change in changes:
+        entity = change.after or change.before
+        values = msgspec.structs.asdict(circumstances) | {
+            "id": row_id,
+            "object_type": type(entity).__name__,
+            "object_id": getattr(entity, "id", None),
+            "before": _told(change.before, vault),
+            "after": _told(change.after, vault),
+        }
+        await lent.rows(ADD, values)

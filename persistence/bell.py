@@ -1,0 +1,109 @@
+"""Waking those who wait, in every process: one coalesced NOTIFY after commits, and a slow poll behind it.
+
+NOTIFY inside a transaction would serialise the commits of the whole cluster, so each process sends its own, after
+the commit, for all topics that have gathered since the last one.
+"""
+
+import asyncio
+import json
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import asyncpg
+
+from domain.errors import Fault
+from persistence.database import Database
+
+log = logging.getLogger("steward.bell")
+
+CHANNEL: Final = "steward"
+LONGEST_PAYLOAD: Final = 7900  # NOTIFY takes less than 8,000 bytes
+EVERYBODY: Final = "*"
+POLL_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 1.0
+
+
+class Bell:
+    """Rings topics after commits, and lets others wait for them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._rung: set[str] = set()
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen, in the background, until `close`."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop listening, and wake everybody a last time."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        self._wake([EVERYBODY])
+
+    def ring(self, topics: Iterable[str]) -> None:
+        """Wake those who wait for the topics: at once here, with the next NOTIFY elsewhere."""
+        rung = set(topics)
+        if rung:
+            self._wake(rung)
+            self._rung |= rung
+            self._wanted.set()
+
+    @asynccontextmanager
+    async def listening(self, topic: str) -> AsyncIterator[asyncio.Event]:
+        """An event that is set whenever the topic is rung; the listener clears it before it looks."""
+        event = asyncio.Event()
+        self._waiting[topic].add(event)
+        try:
+            yield event
+        finally:
+            self._waiting[topic].discard(event)
+            if not self._waiting[topic]:
+                del self._waiting[topic]
+
+    def _wake(self, topics: Iterable[str]) -> None:
+        woken = list(topics)
+        if EVERYBODY in woken:
+            woken = list(self._waiting)
+        for topic in woken:
+            for event in self._waiting.get(topic, ()):
+                event.set()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except (Fault, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                # Until the connection is back, the waiters' own poll carries them.
+                log.warning("the listener lost the database: %s", type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        connection = await self._database.connect()
+        try:
+            await connection.add_listener(CHANNEL, self._heard)
+            # What was rung while nobody listened.
+            self._wake([EVERYBODY])
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wanted.wait(), POLL_SECONDS)
+                self._wanted.clear()
+                topics, self._rung = self._rung, set()
+                await connection.execute("select pg_notify($1, $2)", CHANNEL, _payload(topics))
+        finally:
+            connection.terminate()
+
+    def _heard(self, _: Any, __: int, ___: str, payload: object) -> None:
+        self._wake(json.loads(str(payload)))
+
+
+def _payload(topics: set[str]) -> str:
+    payload = json.dumps(sorted(topics))
+    return payload if len(payload) <= LONGEST_PAYLOAD else json.dumps([EVERYBODY])

@@ -1,0 +1,212 @@
+"""The pool, and the lending of a connection: who asks is told to the database before anything is read."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeVar
+
+import asyncpg
+from asyncpg import Connection, Record
+from asyncpg.pool import Pool, PoolConnectionProxy
+from sqlalchemy.engine import make_url
+from sqlalchemy.sql.base import Executable
+
+from domain.access import Sight, Viewer
+from domain.entities import Entity
+from domain.errors import Fault, Invalid, Unauthenticated, Unavailable
+from persistence.sql import Statement, compiled, read_all
+
+log = logging.getLogger("steward.database")
+
+E = TypeVar("E", bound=Entity)
+
+OWNER: Final = "steward_owner"
+APPLICATION: Final = "steward_app"
+ACQUIRE_SECONDS: Final = 10.0
+
+# One round trip: the session is checked and the policies are told the viewer. Every lending sets all of them, so
+# that nothing of the previous viewer stays and the pool needs no reset of its own.
+LEND: Final = """
+select session_stands($1),
+       set_config('steward.user', $2, false),
+       set_config('steward.books', $3, false),
+       set_config('steward.clients', $4, false),
+       set_config('steward.everything', $5, false),
+       set_config('steward.identity', $6, false)
+"""
+
+_GONE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """What the driver raises, as what a client may be told."""
+    try:
+        yield
+    except asyncpg.DataError as error:
+        # The edge refuses what it can name; what only PostgreSQL knows to be out of range ends here.
+        raise Invalid("A value is outside of what can be stored.") from error
+    except _GONE as error:
+        log.warning("the database does not answer: %s", type(error).__name__)
+        raise Unavailable from error
+
+
+class _Connection(Connection):
+    """A pooled connection without a reset statement: each lending tells the viewer anew."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class Lent:
+    """A connection in the hands of one viewer, or of identity itself, until it is given back."""
+
+    def __init__(self, connection: "PoolConnectionProxy[Record]", observe: Callable[[str], None]) -> None:
+        self.connection = connection
+        self._observe = observe
+
+    async def rows(self, statement: Statement | Executable, values: Mapping[str, Any]) -> Sequence[Record]:
+        """Run a statement; raises Unavailable if the database is gone."""
+        ready = statement if isinstance(statement, Statement) else compiled(statement)
+        self._observe(ready.text)
+        with faults():
+            return await self.connection.fetch(ready.text, *ready.arguments(values))
+
+    async def many(self, entity: type[E], statement: Statement | Executable, values: Mapping[str, Any]) -> list[E]:
+        """All rows as entities."""
+        return read_all(entity, await self.rows(statement, values))
+
+    async def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Many rows at once, by COPY."""
+        self._observe(f"COPY {table}")
+        with faults():
+            await self.connection.copy_records_to_table(table, records=rows, columns=columns)
+
+
+def _identifiers(ids: Sequence[Any]) -> str:
+    return "{" + ",".join(map(str, ids)) + "}"
+
+
+def _told(viewer: Viewer | None, *, identity: bool) -> tuple[Any, ...]:
+    if viewer is None:
+        return None, "", "", "", "", "on" if identity else ""
+    everything = "on" if viewer.sight is Sight.EVERYTHING else ""
+    return (
+        viewer.session_id,
+        str(viewer.user_id),
+        _identifiers(viewer.book_ids),
+        _identifiers(viewer.client_ids),
+        everything,
+        "",
+    )
+
+
+def driver_arguments(url: str) -> dict[str, Any]:
+    """The driver's arguments for a URL `postgresql+asyncpg://…`."""
+    parsed = make_url(url)
+    query = dict(parsed.query)
+    host = query.pop("host", None) or parsed.host
+    port = query.pop("port", None) or parsed.port
+    arguments: dict[str, Any] = {
+        "host": host,
+        "port": int(str(port)) if port else 5432,
+        "user": parsed.username,
+        "password": parsed.password,
+        "database": parsed.database,
+    }
+    ssl = query.pop("ssl", None) or query.pop("sslmode", None)
+    return arguments | ({"ssl": ssl} if ssl else {})
+
+
+class Database:
+    """One PostgreSQL, as the application role."""
+
+    def __init__(self, pool: "Pool[Record]", arguments: Mapping[str, Any]) -> None:
+        self._pool = pool
+        self._arguments = arguments
+        self._observers: list[Callable[[str], None]] = []
+
+    @classmethod
+    async def open(cls, url: str, *, size: int = 10) -> "Database":
+        """Connect; raises Unavailable if the database cannot be reached."""
+        arguments = driver_arguments(url) | {"server_settings": {"role": APPLICATION, "application_name": "steward"}}
+        with faults():
+            pool = await asyncpg.create_pool(
+                **arguments,
+                min_size=min(2, size),
+                max_size=size,
+                connection_class=_Connection,
+                timeout=ACQUIRE_SECONDS,
+                command_timeout=60,
+                max_inactive_connection_lifetime=300,
+            )
+        return cls(pool, arguments)
+
+    async def close(self) -> None:
+        """Give all connections back; those still at work after five seconds are cut."""
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=5)
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def connect(self) -> "Connection[Record]":
+        """A connection of one's own, for LISTEN; the caller closes it."""
+        with faults():
+            return await asyncpg.connect(**self._arguments, timeout=ACQUIRE_SECONDS)
+
+    async def answers(self) -> bool:
+        """Whether the database answers within two seconds."""
+        try:
+            async with self.lend(None) as lent:
+                await asyncio.wait_for(lent.connection.fetchval("select 1"), timeout=2)
+        except (Fault, *_GONE):
+            return False
+        return True
+
+    @contextmanager
+    def observed(self, observer: Callable[[str], None]) -> Iterator[None]:
+        """Tell the observer each statement that repositories run, lendings and transactions apart."""
+        self._observers.append(observer)
+        try:
+            yield
+        finally:
+            self._observers.remove(observer)
+
+    def _observe(self, text: str) -> None:
+        for observer in self._observers:
+            observer(text)
+
+    @asynccontextmanager
+    async def lend(self, viewer: Viewer | None, *, identity: bool = False) -> AsyncIterator[Lent]:
+        """A connection that sees what the viewer sees.
+
+        Without a viewer it sees nothing but, with `identity`, the rows of sign-in. Raises Unauthenticated if the
+        viewer's session has ended, Unavailable if no connection is to be had.
+        """
+        with faults():
+            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        try:
+            with faults():
+                told = await connection.fetchrow(LEND, *_told(viewer, identity=identity))
+            if viewer is not None and not (told and told[0]):
+                raise Unauthenticated("The session has ended.", reason="REVOKED")
+            yield Lent(connection, self._observe)
+        finally:
+            await self._give_back(connection)
+
+    async def _give_back(self, connection: "PoolConnectionProxy[Record]") -> None:
+        try:
+            await self._pool.release(connection)
+        except _GONE as error:
+            # The pool has dropped it; the answer, if there is one, stands.
+            log.warning("a connection was lost on its way back: %s", type(error).__name__)

@@ -1,0 +1,97 @@
+"""The two doors: reads, and writes that are one transaction per call of a verb."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, Final, ParamSpec, TypeVar, cast
+
+import asyncpg
+
+from domain.access import Viewer
+from domain.clock import Clock
+from domain.entities import IdMaker
+from domain.errors import Unavailable
+from persistence.bell import Bell
+from persistence.database import Database, Lent, faults
+from persistence.repository import Repository, repository_of
+from persistence.work import Work
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R", bound=Repository)
+W = TypeVar("W")
+
+ATTEMPTS: Final = 5
+_LOST_RACES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+class Doors:
+    """How everybody gets at the data: for one viewer, or for identity itself before there is one."""
+
+    def __init__(self, database: Database, bell: Bell, *, clock: Clock, ids: IdMaker, field_key: bytes) -> None:
+        self.database = database
+        self.bell = bell
+        self.clock = clock
+        self._ids = ids
+        self._field_key = field_key
+
+    async def read(
+        self,
+        viewer: Viewer | None,
+        method: Callable[Concatenate[R, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call a repository's method on a connection of its own; nothing is held afterwards."""
+        async with self.database.lend(viewer, identity=viewer is None) as lent:
+            return await method(repository_of(method)(lent), *args, **kwargs)
+
+    async def write(
+        self,
+        viewer: Viewer | None,
+        request_id: str,
+        verb: Callable[Concatenate[W, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call a verb in a transaction of its own, again if it lost a race for locks, and commit.
+
+        `verb` takes the work, then the given arguments. What it tells goes out with its rows, and is rung after the
+        commit.
+        """
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads retries, no secret
+            try:
+                async with self.database.lend(viewer, identity=viewer is None) as lent:
+                    work, result = await self._attempt(lent, viewer, request_id, verb, *args, **kwargs)
+            except _LOST_RACES:
+                continue
+            self.bell.ring(work.topics)
+            return result
+        raise Unavailable("Too many changes at once; try again.", retry_after=1)
+
+    async def _attempt(
+        self,
+        lent: Lent,
+        viewer: Viewer | None,
+        request_id: str,
+        verb: Callable[Concatenate[W, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> tuple[Work, T]:
+        work = Work(lent, now=self.clock(), ids=self._ids, field_key=self._field_key)
+        with faults():
+            transaction = lent.connection.transaction()
+            await transaction.start()
+        try:
+            result = await verb(cast("W", work), *args, **kwargs)
+            action = f"{verb.__module__.rpartition('.')[2]}.{verb.__name__}"
+            await work.finish(viewer, request_id, action)
+        except BaseException:
+            with faults():
+                await transaction.rollback()
+            raise
+        with faults():
+            await transaction.commit()
+        return work, result

@@ -1,0 +1,114 @@
+"""The event log: gapless streams, appended as a transaction's last statements, read from a cursor on.
+
+Sequence numbers are given under the stream's row lock in the transaction that made the event, so that a reader who
+has seen number n has seen all below it: a `bigserial` is not in the order of commits. Streams are locked in sorted
+order, so that two transactions that append to the same ones do not deadlock.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, Index, Integer, Text, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.types import Uuid
+
+from domain.access import Viewer
+from domain.entities import Entity
+from persistence.metadata import MOMENT, TEXTS, table
+from persistence.repository import Repository
+from persistence.scope import SIGNED_IN, USER, Scope, common
+from persistence.sql import columns, values_of
+
+KEPT_DAYS: Final = 30
+# A user's own stream; later contexts add their kinds of streams here, each with its own condition.
+READABLE: Final = f"stream = 'user:' || ({USER})::text"
+
+event_streams = table(
+    "event_streams",
+    common(),
+    Column("stream", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+
+events = table(
+    "events",
+    Scope(see=READABLE, add=SIGNED_IN, change="false", predicate=common().predicate),
+    Column("stream", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("entity_id", Uuid, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("occurred_at", MOMENT, nullable=False),
+    Index(None, "occurred_at"),
+)
+
+
+class Event(Entity, frozen=True):
+    """Something that happened, in a stream: small, and rendered only at reading."""
+
+    stream: str
+    seq: int
+    kind: str
+    entity_id: UUID
+    version: int
+    occurred_at: datetime
+
+
+ADVANCE = (
+    insert(event_streams)
+    .from_select(
+        ["stream", "last"],
+        select(
+            func.unnest(bindparam("streams", type_=TEXTS), type_=Text),
+            func.unnest(bindparam("counts", type_=TEXTS), type_=Text).cast(BigInteger),
+        ),
+    )
+    .on_conflict_do_update(
+        index_elements=["stream"],
+        set_={"last": event_streams.c.last + insert(event_streams).excluded["last"]},
+    )
+    .returning(event_streams.c.stream, event_streams.c.last)
+)
+APPEND = insert(events).values({name: bindparam(name) for name in Event.__struct_fields__})
+SINCE = (
+    select(*columns(Event, events))
+    .where(events.c.stream == bindparam("stream"), events.c.seq > bindparam("after", type_=BigInteger))
+    .order_by(events.c.seq)
+    .limit(bindparam("most", type_=BigInteger))
+)
+BOUNDS = (
+    select(event_streams.c.last, func.min(events.c.seq))
+    .outerjoin(events, events.c.stream == event_streams.c.stream)
+    .where(event_streams.c.stream == any_(bindparam("streams", type_=TEXTS)))
+    .group_by(event_streams.c.last)
+)
+
+
+class Events(Repository):
+    """The log's streams."""
+
+    async def reserve(self, streams: Sequence[str]) -> Mapping[str, int]:
+        """Take a number for each mention of a stream; gives the last of each. Their rows stay locked."""
+        wanted = Counter(streams)
+        ordered = sorted(wanted)
+        values = {"streams": ordered, "counts": [str(wanted[stream]) for stream in ordered]}
+        return {row[0]: row[1] for row in await self.lent.rows(ADVANCE, values)}
+
+    async def append(self, event: Event) -> None:
+        """Add an event under a reserved number."""
+        await self.lent.rows(APPEND, values_of(event))
+
+    async def since(self, viewer: Viewer, stream: str, after: int, most: int = 200) -> list[Event]:
+        """What follows a number in a stream, in order."""
+        return await self.many(Event, SINCE, viewer, stream=stream, after=after, most=most)
+
+    async def bounds(self, viewer: Viewer, stream: str) -> tuple[int, int]:
+        """The last number given in a stream, and the first that the log still keeps."""
+        rows = await self.rows(BOUNDS, viewer, streams=[stream])
+        if not rows:
+            return 0, 1
+        last, first = rows[0]
+        return last, first if first is not None else last + 1

@@ -1,0 +1,160 @@
+"""Users, their credentials and sessions."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Column, ForeignKey, Index, Integer, Text, bindparam, func, select, update
+from sqlalchemy.types import Uuid
+
+from domain.access import Role, Viewer
+from domain.errors import NotFound, Unauthenticated
+from domain.identity import Credential, RefreshToken, Session, User, UserStatus
+from persistence.metadata import MOMENT, enum_column, table
+from persistence.repository import Repository, by_id, by_ids
+from persistence.scope import IDENTITY, internal, shared
+from persistence.sql import columns
+
+users = table(
+    "users",
+    shared(add=IDENTITY, change=IDENTITY),
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("sort_name", Text, nullable=False),
+    Column("picture_url", Text),
+    Column("locale", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    *enum_column("role", Role),
+    Column("unit_id", Uuid, ForeignKey("units.id")),
+    Column("team_id", Uuid, ForeignKey("teams.id")),
+    # Set for end clients alone; a plain reference, for the client's own row names its book.
+    Column("client_id", Uuid, ForeignKey("clients.id", use_alter=True)),
+    *enum_column("status", UserStatus),
+    Column("created_at", MOMENT, nullable=False),
+    Column("version", Integer, nullable=False),
+    Index(None, "team_id", "role"),
+)
+
+credentials = table(
+    "credentials",
+    internal(),
+    Column("id", Uuid, ForeignKey("users.id"), primary_key=True),
+    Column("password_hash", Text, nullable=False),
+)
+
+sessions = table(
+    "sessions",
+    internal(),
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.id"), nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Column("revoked_at", MOMENT),
+    Index(None, "user_id"),
+)
+
+refresh_tokens = table(
+    "refresh_tokens",
+    internal(),
+    Column("id", Uuid, primary_key=True),
+    Column("session_id", Uuid, ForeignKey("sessions.id"), nullable=False),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("issued_at", MOMENT, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Column("used_at", MOMENT),
+    Index(None, "session_id"),
+)
+
+CREDENTIAL = (
+    select(*columns(Credential, credentials))
+    .join(users, users.c.id == credentials.c.id)
+    .where(users.c.email == bindparam("email"), users.c.status == UserStatus.ACTIVE.value)
+)
+TOKEN = (
+    select(*columns(RefreshToken, refresh_tokens))
+    .where(refresh_tokens.c.digest == bindparam("digest"))
+    .with_for_update()
+)
+REVOKE = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session_id", type_=Uuid), sessions.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("at", type_=MOMENT))
+)
+EXTEND = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session_id", type_=Uuid))
+    .values(expires_at=bindparam("ends", type_=MOMENT))
+)
+USE = (
+    update(refresh_tokens)
+    .where(refresh_tokens.c.id == bindparam("token_id", type_=Uuid))
+    .values(used_at=bindparam("at", type_=MOMENT))
+)
+# A vetted function of the migration: without a viewer the application role sees neither books nor members.
+VIEWER = select(
+    func.viewer_of(bindparam("session_id", type_=Uuid), bindparam("now", type_=MOMENT)).table_valued(
+        "user_id", "session_id", "role", "team_id", "unit_id", "locale", "time_zone", "book_ids", "client_ids"
+    )
+)
+
+
+class Identities(Repository):
+    """Users and sessions; all but the directory needs the door of identity."""
+
+    async def viewer(self, session_id: UUID, now: datetime) -> Viewer:
+        """Whoever the session belongs to, and what it sees now; raises Unauthenticated if it has ended."""
+        rows = await self.lent.rows(VIEWER, {"session_id": session_id, "now": now})
+        if not rows:
+            raise Unauthenticated("The session has ended.", reason="REVOKED")
+        return msgspec.convert(dict(rows[0]), Viewer, strict=False, from_attributes=False)
+
+    async def by_ids(self, viewer: Viewer, user_ids: Sequence[UUID]) -> list[User]:
+        """These users."""
+        return await self.many(User, by_ids(User, users), viewer, keys=user_ids)
+
+    async def user(self, user_id: UUID) -> User:
+        """The user; raises NotFound."""
+        found = await self.lent.many(User, by_id(User, users), {"id": user_id})
+        if not found:
+            raise NotFound
+        return found[0]
+
+    async def credential(self, email: str) -> Credential | None:
+        """The password of an active user, by address, if there is one."""
+        found = await self.lent.many(Credential, CREDENTIAL, {"email": email})
+        return found[0] if found else None
+
+    async def add_user(self, user: User, credential: Credential) -> bool:
+        """Store a user, unless the address is taken; tells which."""
+        if not await self.insert_once(users, user):
+            return False
+        await self.insert(credentials, credential)
+        return True
+
+    async def add_session(self, session: Session, token: RefreshToken) -> None:
+        """Store a session and its first refresh token."""
+        await self.insert(sessions, session)
+        await self.insert(refresh_tokens, token)
+
+    async def locked_token(self, digest: str) -> tuple[RefreshToken, Session] | None:
+        """A refresh token with its row lock, and its session."""
+        found = await self.lent.many(RefreshToken, TOKEN, {"digest": digest})
+        if not found:
+            return None
+        statement = by_id(Session, sessions, locking=True)
+        (session,) = await self.lent.many(Session, statement, {"id": found[0].session_id})
+        return found[0], session
+
+    async def rotate(self, used: RefreshToken, session: Session, token: RefreshToken) -> None:
+        """Mark one token as used, store the next, and let the session live on."""
+        await self.lent.rows(USE, {"token_id": used.id, "at": token.issued_at})
+        await self.lent.rows(EXTEND, {"session_id": session.id, "ends": session.expires_at})
+        await self.insert(refresh_tokens, token)
+
+    async def revoke(self, session_id: UUID, at: datetime) -> None:
+        """End a session."""
+        await self.lent.rows(REVOKE, {"session_id": session_id, "at": at})
+        (session,) = await self.lent.many(Session, by_id(Session, sessions), {"id": session_id})
+        self.record(msgspec.structs.replace(session, revoked_at=None), session)

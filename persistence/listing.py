@@ -1,0 +1,190 @@
+"""Lists: filters, orders and keyset pages, at the root and beneath a list, each page one statement."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+from sqlalchemy import ColumnElement, Select, Table, and_, any_, bindparam, func, lateral, or_, select, true
+from sqlalchemy.types import BigInteger, Uuid
+
+from domain.access import Sight, Viewer
+from domain.entities import Entity
+from domain.paging import Direction, Edge, Page, PageRequest
+from persistence.database import Lent
+from persistence.metadata import UUIDS
+from persistence.scope import scoped, viewer_values
+from persistence.sql import Statement, columns, compile_statement, reader
+
+E = TypeVar("E", bound=Entity)
+
+Condition = Callable[[], ColumnElement[bool]]
+Translate = Callable[[Any], Mapping[str, Any]]
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """A field of a list's filter: its condition, and its value as the condition's parameters."""
+
+    condition: Condition
+    values: Translate
+
+
+def plain(name: str, condition: Condition) -> tuple[str, Filter]:
+    """A filter whose only parameter has the field's name."""
+    return name, Filter(condition, lambda value: {name: value})
+
+
+def one_of(name: str, column: ColumnElement[Any], type_: Any) -> tuple[str, Filter]:
+    """Rows whose column is among the given values."""
+    return plain(name, lambda: column == any_(bindparam(name, type_=type_)))
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What a page's SQL depends on; its values come apart, so that the text is compiled once."""
+
+    sight: Sight
+    filters: frozenset[str]
+    order: str
+    descending: bool
+    resumed: bool
+
+
+class Listing(Generic[E]):
+    """A list of an entity: by what it can be filtered and ordered, at the root and, by `parent`, beneath a list.
+
+    Every order's column is stored, not null, and indexed together with the scope's column and the id.
+    """
+
+    def __init__(
+        self,
+        entity: type[E],
+        table: Table,
+        *,
+        orders: Mapping[str, ColumnElement[Any]],
+        filters: Mapping[str, Filter] | None = None,
+        parent: str | None = None,
+    ) -> None:
+        self.entity = entity
+        self.table = table
+        self.orders = orders
+        self.filters = filters or {}
+        self.parent = parent
+        self._texts: dict[tuple[str, Shape], Statement] = {}
+
+    def _text(self, kind: str, shape: Shape, build: Callable[[Shape], Select[Any]]) -> Statement:
+        if (kind, shape) not in self._texts:
+            self._texts[kind, shape] = compile_statement(build(shape))
+        return self._texts[kind, shape]
+
+    def _shape(self, viewer: Viewer, request: PageRequest) -> Shape:
+        given = frozenset(name for name in self.filters if getattr(request.filter, name, None) is not None)
+        descending = (request.order.direction is Direction.DESC) != request.backward
+        return Shape(viewer.sight, given, request.order.field, descending, resumed=request.cursor() is not None)
+
+    def _values(self, viewer: Viewer, request: PageRequest) -> dict[str, Any]:
+        values: dict[str, Any] = {**viewer_values(viewer), "page_size": request.size + 1}
+        for name, filter_ in self.filters.items():
+            if (value := getattr(request.filter, name, None)) is not None:
+                values |= filter_.values(value)
+        if cursor := request.cursor():
+            values |= {"cursor_value": self._cursor_value(request, cursor.value), "cursor_id": cursor.id}
+        return values
+
+    def _cursor_value(self, request: PageRequest, value: Any) -> Any:
+        """The key as the column's own type: a cursor holds dates, moments and numbers as text."""
+        return msgspec.convert(value, type=self.orders[request.order.field].type.python_type, strict=False)
+
+    def _rows(self, shape: Shape) -> Select[Any]:
+        """The matching rows, in order, from the cursor on, with the value they are ordered by as the last column."""
+        key = self.orders[shape.order]
+        statement = scoped(
+            self._matching(select(*columns(self.entity, self.table), key.label("order_value")), shape), shape.sight
+        )
+        if shape.resumed:
+            value, row_id = bindparam("cursor_value", type_=key.type), bindparam("cursor_id", type_=Uuid)
+            beyond = key < value if shape.descending else key > value
+            tie = self.table.c.id < row_id if shape.descending else self.table.c.id > row_id
+            # Written out, an index on (key, id) still serves, and the first condition bounds its range.
+            at_most = key <= value if shape.descending else key >= value
+            statement = statement.where(at_most, or_(beyond, and_(key == value, tie)))
+        ordering = (key.desc(), self.table.c.id.desc()) if shape.descending else (key, self.table.c.id)
+        return statement.order_by(*ordering).limit(bindparam("page_size", type_=BigInteger))
+
+    def _matching(self, statement: Select[Any], shape: Shape) -> Select[Any]:
+        return statement.where(*(self.filters[name].condition() for name in sorted(shape.filters)))
+
+    def _rows_by_parent(self, shape: Shape) -> Select[Any]:
+        parent = func.unnest(bindparam("keys", type_=UUIDS)).column_valued("parent")
+        rows = lateral(self._rows(shape).where(self.table.c[self._parent] == parent)).alias("page")
+        return select(*rows.c).select_from(parent.table_valued()).join(rows, true())
+
+    @property
+    def _parent(self) -> str:
+        if self.parent is None:
+            raise TypeError(f"{self.entity.__name__} is not listed beneath a parent")
+        return self.parent
+
+    async def page(self, lent: Lent, viewer: Viewer, request: PageRequest) -> Page[E]:
+        """One page at the root."""
+        statement = self._text("page", self._shape(viewer, request), self._rows)
+        return self._page(request, await lent.rows(statement, self._values(viewer, request)))
+
+    async def pages(
+        self, lent: Lent, viewer: Viewer, keys: Sequence[UUID], request: PageRequest
+    ) -> list[tuple[UUID, Page[E]]]:
+        """A page for each parent, in one statement."""
+        statement = self._text("pages", self._shape(viewer, request), self._rows_by_parent)
+        rows = await lent.rows(statement, self._values(viewer, request) | {"keys": keys})
+        at = self.entity.__struct_fields__.index(self._parent)
+        grouped: dict[UUID, list[Record]] = {key: [] for key in keys}
+        for row in rows:
+            grouped[row[at]].append(row)
+        return [(key, self._page(request, found)) for key, found in grouped.items()]
+
+    async def count(self, lent: Lent, viewer: Viewer, request: PageRequest) -> int:
+        """How many rows match at the root."""
+
+        def build(shape: Shape) -> Select[Any]:
+            return scoped(self._matching(select(func.count()).select_from(self.table), shape), shape.sight)
+
+        statement = self._text("count", self._shape(viewer, request), build)
+        (row,) = await lent.rows(statement, self._values(viewer, request))
+        return int(row[0])
+
+    async def counts(
+        self, lent: Lent, viewer: Viewer, keys: Sequence[UUID], request: PageRequest
+    ) -> list[tuple[UUID, int]]:
+        """How many rows match beneath each parent, in one statement."""
+        parent = self.table.c[self._parent]
+
+        def build(shape: Shape) -> Select[Any]:
+            counted = select(parent, func.count()).where(parent == any_(bindparam("keys", type_=UUIDS)))
+            return scoped(self._matching(counted, shape), shape.sight).group_by(parent)
+
+        statement = self._text("counts", self._shape(viewer, request), build)
+        rows = await lent.rows(statement, self._values(viewer, request) | {"keys": keys})
+        found: dict[UUID, int] = {row[0]: row[1] for row in rows}
+        return [(key, found.get(key, 0)) for key in keys]
+
+    def _page(self, request: PageRequest, rows: Sequence[Record]) -> Page[E]:
+        read = reader(self.entity)
+        more = len(rows) > request.size
+        kept = rows[: request.size]
+        if request.backward:
+            kept = kept[::-1]
+        edges = tuple(
+            Edge(cursor=request.cursor_of(_portable(row["order_value"]), row["id"]), node=read(row)) for row in kept
+        )
+        resumed = request.before is not None if request.backward else request.after is not None
+        return Page(
+            edges=edges,
+            has_next=resumed if request.backward else more,
+            has_previous=more if request.backward else resumed,
+            request=request,
+        )
+
+
+def _portable(value: Any) -> Any:
+    """An ordered-by value as a cursor holds it: text for what MessagePack has no exact form of its own."""
+    return value if isinstance(value, str | int) else msgspec.to_builtins(value)

@@ -1,0 +1,95 @@
+"""Core states the SQL, the driver runs it, rows become entities by position.
+
+A statement is compiled to the driver's text once; after that it costs what bare asyncpg costs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from functools import cache, lru_cache
+from typing import Any, TypeVar, cast, get_origin, get_type_hints
+
+import msgspec
+from asyncpg import Record
+from sqlalchemy import ColumnElement, FromClause
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.elements import CompilerElement
+
+from domain.entities import Entity
+
+E = TypeVar("E", bound=Entity)
+
+DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call] # SQLAlchemy leaves its dialects' constructors untyped
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """A statement as the driver takes it: its text, and the names of its parameters in order."""
+
+    text: str
+    names: tuple[str, ...]
+    literals: Mapping[str, Any]
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """The values in the order of the text; a missing one is an error, never null."""
+        return [values[name] if name in values else self.literals[name] for name in self.names]
+
+
+def compile_statement(statement: Executable) -> Statement:
+    """Compile a Core statement to the driver's text."""
+    compiled = cast("CompilerElement", statement).compile(dialect=DIALECT)
+    names = tuple(getattr(compiled, "positiontup", None) or ())
+    literals = {name: value for name, value in compiled.params.items() if value is not None}
+    return Statement(compiled.string, names, literals)
+
+
+@lru_cache(maxsize=2048)
+def compiled(statement: Executable) -> Statement:
+    """As compile_statement, once for a statement that lives as long as its module."""
+    return compile_statement(statement)
+
+
+def columns(entity: type[Entity], table: FromClause) -> list[ColumnElement[Any]]:
+    """The columns of an entity: those with the names of its fields, in their order."""
+    return [table.c[name] for name in entity.__struct_fields__]
+
+
+def _converter(hint: Any) -> Callable[[Any], Any] | None:
+    """What makes a field of a driver's value, where they differ: enums arrive as text, tuples as lists."""
+    options = [option for option in getattr(hint, "__args__", ()) if option is not type(None)]
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return hint._value2member_map_.__getitem__
+    if get_origin(hint) is tuple:
+        return tuple
+    if len(options) == 1 and isinstance(options[0], type) and issubclass(options[0], StrEnum):
+        return options[0]._value2member_map_.get
+    return None
+
+
+@cache
+def reader(entity: type[E]) -> Callable[[Record], E]:
+    """The function that makes an entity of a row whose first columns are the entity's, in order."""
+    hints = get_type_hints(entity)
+    names = entity.__struct_fields__
+    width = len(names)
+    converters = [(at, convert) for at, name in enumerate(names) if (convert := _converter(hints[name]))]
+
+    def plain(row: Record) -> E:
+        return entity(*row) if len(row) == width else entity(*row[:width])
+
+    def converting(row: Record) -> E:
+        values = list(row[:width])
+        for at, convert in converters:
+            values[at] = convert(values[at])
+        return entity(*values)
+
+    return converting if converters else plain
+
+
+def read_all(entity: type[E], rows: Sequence[Record]) -> list[E]:
+    """All rows as entities."""
+    return list(map(reader(entity), rows))
+
+
+def values_of(entity: Entity) -> dict[str, Any]:
+    """An entity's fields as a statement's parameters."""
+    return {name: getattr(entity, name) for name in entity.__struct_fields__}
