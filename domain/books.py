@@ -76,6 +76,12 @@ class Membership(Entity, frozen=True):
         return begins_in_time and (self.ends_on is None or self.ends_on >= starts_on)
 
 
+class BookFilter(msgspec.Struct, frozen=True):
+    """Which books a list holds."""
+
+    team_ids: tuple[UUID, ...] | None = None
+
+
 class Books(Protocol):
     """The storage of books."""
 

@@ -26,13 +26,20 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
 
 
 class Described:
-    """Enum values described in the docstring of their enum, a line `NAME: sentence.` for each."""
+    """Enum values described in the docstring of their enum, from a line `NAME: Sentence.` on."""
 
     @staticmethod
     def values(enum: type) -> Mapping[str, str]:
         """Description of each value by its name."""
-        lines = (line.strip().partition(": ") for line in (enum.__doc__ or "").splitlines())
-        return {name: text for name, colon, text in lines if colon and name.isupper()}
+        texts: dict[str, str] = {}
+        name = ""
+        for line in (line.strip() for line in (enum.__doc__ or "").splitlines()):
+            head, colon, rest = line.partition(": ")
+            if colon and head.isupper():
+                name, texts[head] = head, rest
+            elif name and line:
+                texts[name] += f" {line}"
+        return texts
 
 
 def derived_id(*natural_key: object) -> UUID:

@@ -1,0 +1,1 @@
+"""The business by itself, without a database."""
