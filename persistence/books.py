@@ -134,6 +134,10 @@ class Books(Listed[Book]):
         """The membership, with its row lock; raises NotFound."""
         return await self.first(Membership, by_id(Membership, memberships, locking=True), viewer, id=membership_id)
 
+    async def memberships(self, viewer: Viewer, membership_ids: Sequence[UUID]) -> list[Membership]:
+        """These memberships."""
+        return await self.many(Membership, by_ids(Membership, memberships), viewer, keys=membership_ids)
+
     async def memberships_of(self, viewer: Viewer, book_ids: Sequence[UUID]) -> list[Membership]:
         """All memberships of these books, past and future ones too, oldest first."""
         return await self.many(Membership, MEMBERSHIPS, viewer, keys=book_ids)

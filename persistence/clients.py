@@ -164,7 +164,7 @@ def _found_by(text: str) -> Mapping[str, Any]:
 def _matches_text() -> ColumnElement[bool]:
     start = func.unnest(bindparam("word_starts", type_=TEXTS), bindparam("word_ends", type_=TEXTS)).table_valued(
         "first", "last", name="wanted"
-    )
+    ).render_derived()
     found = (
         select(client_words.c.client_id)
         .select_from(start.join(client_words, client_words.c.word.between(start.c.first, start.c.last)))
@@ -215,6 +215,10 @@ class Clients(Listed[Client]):
     async def tax_ids(self, viewer: Viewer, client_ids: Sequence[UUID]) -> list[TaxId]:
         """Tax ids of these clients."""
         return await self.many(TaxId, by_ids(TaxId, client_tax_ids), viewer, keys=client_ids)
+
+    async def parties(self, viewer: Viewer, party_ids: Sequence[UUID]) -> list[Party]:
+        """These parties."""
+        return await self.many(Party, by_ids(Party, client_parties), viewer, keys=party_ids)
 
     async def parties_of(self, viewer: Viewer, client_ids: Sequence[UUID]) -> list[Party]:
         """All parties of these clients, in the order they were given in."""

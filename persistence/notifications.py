@@ -14,7 +14,9 @@ from sqlalchemy import (
     UniqueConstraint,
     any_,
     bindparam,
+    func,
     or_,
+    select,
     update,
 )
 from sqlalchemy.types import Uuid
@@ -58,6 +60,7 @@ MARK = (
     .values(read_at=bindparam("at", type_=MOMENT))
     .returning(*columns(Notification, notifications))
 )
+UNREAD = select(func.count()).select_from(notifications).where(notifications.c.read_at.is_(None))
 
 
 class Notifications(Listed[Notification]):
@@ -76,6 +79,10 @@ class Notifications(Listed[Notification]):
             ]
         ),
     )
+
+    async def unread_count(self, viewer: Viewer) -> int:
+        """How many of the viewer's are unread."""
+        return int((await self.rows(UNREAD, viewer))[0][0])
 
     async def mark_read(self, viewer: Viewer, ids: Sequence[UUID] | None, at: datetime) -> list[Notification]:
         """Mark these, or all, of the viewer's unread ones; gives those that it marked."""

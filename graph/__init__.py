@@ -1,0 +1,1 @@
+"""The GraphQL surface and the composition root."""

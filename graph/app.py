@@ -1,0 +1,118 @@
+"""The composition root: settings in, an ASGI application out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from domain.clock import Clock, system_clock
+from domain.entities import IdMaker
+from domain.identity import Lives, Passwords, Tokens
+from domain.transactions import LargeAmounts
+from graph.context import Contexts, Services
+from graph.graphiql import DemoSignIn, Explorer, operations
+from graph.http.endpoint import Endpoint
+from graph.schema import make_schema
+from graph.settings import ROOT, Settings
+from persistence.bell import Bell
+from persistence.database import Database
+from persistence.doors import Doors
+
+OPERATIONS: Final = ROOT / "graph" / "operations"
+WEB: Final = ROOT / "web"
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, url: str, home: Path, clock: Clock = system_clock
+) -> AsyncIterator[Services]:
+    """The services on a migrated database, until they are no longer needed; raises Unavailable.
+
+    `home` is where secrets that no setting gives are kept.
+    """
+    async with AsyncExitStack() as stack:
+        database = await Database.open(url, size=settings.database_pool)
+        stack.push_async_callback(database.close)
+        bell = Bell(database)
+        await bell.start()
+        stack.push_async_callback(bell.close)
+        yield Services(
+            doors=Doors(database, bell, clock=clock, ids=IdMaker(), field_key=settings.field_key_bytes(home)),
+            tokens=Tokens(settings.signing_secret(home), Lives(settings.access_life, settings.refresh_life)),
+            passwords=Passwords(),
+            large_amounts=LargeAmounts(settings.large_amounts),
+        )
+
+
+def make_app(settings: Settings, services: Services, sign_ins: Sequence[DemoSignIn] = ()) -> Starlette:
+    """The application: the API, GraphiQL and the health checks."""
+    explorer = Explorer(WEB, operations(OPERATIONS), sign_ins, development=settings.development)
+    endpoint = Endpoint(
+        make_schema(),
+        Contexts(services),
+        page=explorer.page,
+        allowed_origins=list(settings.allowed_origins),
+    )
+    routes: list[BaseRoute] = [
+        Route("/", _home, methods=["GET"]),
+        Route("/graphql", endpoint),
+        WebSocketRoute("/graphql", endpoint),
+        Route("/healthz", _healthy, methods=["GET"]),
+        Route("/readyz", _ready, methods=["GET"]),
+        *explorer.routes,
+    ]
+    app = Starlette(routes=routes, middleware=_cors(settings), lifespan=partial(_beside, explorer))
+    app.state.database = services.doors.database
+    return app
+
+
+@asynccontextmanager
+async def _beside(explorer: Explorer, _: Starlette) -> AsyncIterator[None]:
+    """What runs beside the server: the bundling of GraphiQL, which delays no start."""
+    preparing = asyncio.create_task(explorer.prepare())
+    yield
+    preparing.cancel()
+    with suppress(asyncio.CancelledError):
+        await preparing
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    origins = list(settings.allowed_origins)
+    if not origins:
+        return []
+    headers = ["authorization", "content-type", "x-request-id"]
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=headers,
+            expose_headers=["x-request-id"],
+            max_age=600,
+        )
+    ]
+
+
+async def _home(_: Request) -> Response:
+    return RedirectResponse("/graphql")
+
+
+async def _healthy(_: Request) -> Response:
+    """The process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+async def _ready(request: Request) -> Response:
+    """The database answers too, so that requests can be sent here."""
+    if await request.app.state.database.answers():
+        return JSONResponse({"status": "ready"})
+    return JSONResponse({"status": "unavailable"}, status_code=503, headers={"Retry-After": "5"})

@@ -1,0 +1,125 @@
+"""Relations are declared, not coded: `portfolios: list[Portfolio] = batched(Portfolios.of_clients, key="id", by=…)`.
+
+The function takes the keys of a whole level, asks one statement on a connection of its own, and returns a flat list;
+the primitive groups it by `by`, keeps order and fills misses. Under it lies a DataLoader, made per operation and, in
+a subscription, per event. Arguments become a frozen struct, so that they can key a batch.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.base import StrawberryList, StrawberryOptional
+from strawberry.types.field import StrawberryField
+
+from domain.errors import NotFound
+from graph.context import Context, Info
+from graph.lists import Listed, Lists
+
+Load = Callable[..., Awaitable[Sequence[Any]]]
+
+
+class Batched(StrawberryField):
+    """A field that is loaded for all objects of a level at once."""
+
+    load: Load
+    key: Callable[[Any], Any]
+    by: Callable[[Any], Any]
+    by_name: str
+    count: Load | None = None
+    lists: Lists | None = None
+
+    @property
+    def is_basic_field(self) -> bool:
+        """Never: it needs the context."""
+        return False
+
+    @property
+    def is_async(self) -> bool:
+        """Always: it waits for its batch."""
+        return True
+
+    @property
+    def arguments(self) -> list[StrawberryArgument]:
+        """Those of a list, if it is one."""
+        return self.lists.arguments if self.lists else []
+
+    @arguments.setter
+    def arguments(self, _: list[StrawberryArgument]) -> None:
+        raise AttributeError("a batched field's arguments are those of its list")
+
+    def __copy__(self) -> "Batched":
+        """Strawberry copies a field for each specialisation of a generic type."""
+        copied = super().__copy__()
+        copied.load, copied.key, copied.by, copied.by_name = self.load, self.key, self.by, self.by_name
+        copied.count, copied.lists = self.count, self.lists
+        return copied
+
+    @property
+    def many(self) -> bool:
+        """Whether it holds several objects rather than one."""
+        kind = self.type
+        return isinstance(kind.of_type if isinstance(kind, StrawberryOptional) else kind, StrawberryList)
+
+    async def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> Any:  # noqa: ARG002 - Strawberry's signature
+        """The value for one object, out of the batch of its level."""
+        key = self.key(source)
+        if info is None:
+            raise TypeError("a batched field needs the context")
+        if key is None:
+            return [] if self.many else None
+        if self.lists is not None:
+            return await self._listed(info.context, key, self.lists.request(kwargs, nested=True))
+        return await self._loaded(info.context, key)
+
+    async def _loaded(self, context: Context, key: Any) -> Any:
+        async def load(keys: list[Any]) -> list[Any]:
+            return self._grouped(keys, await context.read(self.load, keys))
+
+        # Fields that load the same by the same share a batch: a user is read once, as actor and as member.
+        found = await context.loader((self.load, self.by_name, self.many), load).load(key)
+        if found is None and not isinstance(self.type, StrawberryOptional):
+            raise NotFound
+        return found
+
+    def _grouped(self, keys: Sequence[Any], rows: Sequence[Any]) -> list[Any]:
+        if not self.many:
+            found = {self.by(row): row for row in rows}
+            return [found.get(key) for key in keys]
+        groups: dict[Any, list[Any]] = {key: [] for key in keys}
+        for row in rows:
+            groups[self.by(row)].append(row)
+        return [groups[key] for key in keys]
+
+    async def _listed(self, context: Context, key: Any, request: Any) -> Listed:
+        async def load(keys: list[Any]) -> list[Any]:
+            pages = {self.by(page): page for page in await context.read(self.load, keys, request)}
+            return [pages[key] for key in keys]
+
+        async def count(keys: list[Any]) -> list[int]:
+            counts = dict(await context.read(self.count or self.load, keys, request))
+            return [counts[key] for key in keys]
+
+        page = await context.loader((self, request), load).load(key)
+        return Listed(page, lambda: context.loader((self, request, "count"), count).load(key))
+
+
+def batched(
+    load: Load,
+    *,
+    key: str,
+    by: str,
+    count: Load | None = None,
+    lists: Lists | None = None,
+    description: str | None = None,
+) -> Any:
+    """A relation to what `load` gives for the values of `key`, told apart by the attribute `by`.
+
+    `load` is a method of a repository: it takes the viewer and all keys of a level, and for a connection, whose
+    `lists` names its filter and orders, the page request as well; `count` then counts by key.
+    """
+    field = Batched(description=description)
+    field.load, field.key, field.by, field.by_name = load, attrgetter(key), attrgetter(by), by
+    field.count, field.lists = count, lists
+    return field

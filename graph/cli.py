@@ -1,0 +1,100 @@
+"""The `steward` command."""
+
+import argparse
+import getpass
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import uvloop
+
+from domain.errors import Fault, Refusal
+from graph.settings import Settings, SettingsError, load_settings
+from persistence.embedded import EmbeddedError
+from persistence.setup import SetupError
+
+Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
+
+
+async def _serve(settings: Settings, _: argparse.Namespace) -> int:
+    from graph.server import serve  # noqa: PLC0415 - each command imports what it runs, so that all start fast
+
+    return await serve(settings)
+
+
+async def _migrate(settings: Settings, _: argparse.Namespace) -> int:
+    from graph.server import database  # noqa: PLC0415 - as in _serve
+    from persistence.setup import migrate  # noqa: PLC0415 - as in _serve
+
+    async with database(settings) as place:
+        changed = await migrate(place.url)
+    print("The database is at the newest revision." if changed else "Nothing to do.")  # noqa: T201 - a command's answer
+    return 0
+
+
+async def _demo(settings: Settings, options: argparse.Namespace) -> int:
+    from graph.server import load_demo  # noqa: PLC0415 - as in _serve
+
+    if settings.database_url is not None and not options.yes:
+        print("This would fill the database at DATABASE_URL; say --yes if it is meant.", file=sys.stderr)  # noqa: T201
+        return 2
+    await load_demo(settings, options.clients)
+    return 0
+
+
+async def _create_user(settings: Settings, options: argparse.Namespace) -> int:
+    from graph.server import create_user  # noqa: PLC0415 - as in _serve
+
+    password = sys.stdin.readline().rstrip("\n") if options.password_stdin else getpass.getpass("Password: ")
+    user = await create_user(settings, options, password)
+    print(f"{user.email} can sign in as {user.role}.")  # noqa: T201 - a command's answer
+    return 0
+
+
+async def _export_schema(_: Settings, options: argparse.Namespace) -> int:
+    from graph.schema_file import check, write  # noqa: PLC0415 - as in _serve
+
+    return check(options.path) if options.check else write(options.path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="steward", description="The back office of a wealth-advisory firm.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Command, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    add("serve", _serve, "Start the database, unless DATABASE_URL names one, and the server.")
+    add("migrate", _migrate, "Bring the database to the newest revision.")
+    demo = add("demo", _demo, "Fill an empty database with the demo firm.")
+    demo.add_argument("--clients", type=int, default=600, help="how many clients the firm has (default 600)")
+    demo.add_argument("--yes", action="store_true", help="also where DATABASE_URL names the database")
+    user = add("create-user", _create_user, "Add a user, whose password is asked for.")
+    user.add_argument("email")
+    user.add_argument("name")
+    user.add_argument("--role", default="ADMIN", help="ADMIN, SUPERVISOR, ADVISOR, … (default ADMIN)")
+    user.add_argument("--team", help="the id of the user's team")
+    user.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    schema = add("export-schema", _export_schema, "Write the schema in GraphQL's own language.")
+    schema.add_argument("path", type=Path, nargs="?", default=Path("schema.graphql"))
+    schema.add_argument("--check", action="store_true", help="fail if the file differs, and say which changes break")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what is wrong with settings, set-up or input is one sentence on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        code = uvloop.run(options.run(load_settings(), options))
+    except (SettingsError, SetupError, EmbeddedError, Refusal, Fault) as error:
+        print(f"steward: {error}", file=sys.stderr)  # noqa: T201 - a command's answer
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""What resolvers find in `info.context`: the two doors as the viewer, and the loaders of one operation."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import date, datetime
+from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar
+
+import msgspec
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from domain.access import Viewer
+from domain.errors import Unauthenticated
+from domain.identity import Claims, Passwords, Tokens, session_topic
+from domain.transactions import LargeAmounts
+from domain.work import Work
+from persistence.bell import POLL_SECONDS
+from persistence.doors import Doors
+from persistence.identity import Identities
+from persistence.repository import Repository
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R", bound=Repository)
+
+
+class Services(msgspec.Struct, frozen=True):
+    """What the composition root hands to every context."""
+
+    doors: Doors
+    tokens: Tokens
+    passwords: Passwords
+    large_amounts: LargeAmounts
+
+
+class Context:
+    """One operation, or one event of a subscription, of one viewer.
+
+    It is never kept longer: loaders would serve stale rows, and the viewer's books are read with the context.
+    """
+
+    def __init__(self, services: Services, request_id: str, claims: Claims | None) -> None:
+        self.services = services
+        self.request_id = request_id
+        self._claims = claims
+        self._asking: asyncio.Task[Viewer] | None = None
+        self._loaders: dict[Any, DataLoader[Any, Any]] = {}
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether a valid access token came with the request."""
+        return self._claims is not None
+
+    @property
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+        return self.services.doors.clock()
+
+    def fresh(self) -> Self:
+        """The same request with nothing remembered: new loaders, rights asked again."""
+        return type(self)(self.services, self.request_id, self._claims)
+
+    async def viewer(self) -> Viewer:
+        """Whoever asks, read once; raises Unauthenticated."""
+        if self._claims is None:
+            raise Unauthenticated
+        if self._asking is None:
+            # One task for all resolvers that ask at once; shielded, for one of them may be cancelled.
+            self._asking = asyncio.create_task(self._ask(self._claims))
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self, claims: Claims) -> Viewer:
+        return await self.services.doors.read(None, Identities.viewer, claims.session_id, self.now)
+
+    async def today(self) -> date:
+        """The viewer's calendar day."""
+        return (await self.viewer()).today(self.now)
+
+    async def read(
+        self, method: Callable[Concatenate[R, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a repository's method as the viewer, on a connection of its own."""
+        viewer = await self.viewer()
+        return await self.services.doors.read(viewer, method, viewer, *args, **kwargs)
+
+    async def write(
+        self, verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a verb as the viewer, in a transaction of its own."""
+        viewer = await self.viewer()
+        return await self.services.doors.write(viewer, self.request_id, verb, viewer, *args, **kwargs)
+
+    async def identify(
+        self, verb: Callable[Concatenate[Work, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a verb of sign-in, before there is a viewer."""
+        return await self.services.doors.write(None, self.request_id, verb, *args, **kwargs)
+
+    def loader(self, key: Any, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
+        """The loader of a relation, made at its first use."""
+        if key not in self._loaders:
+            self._loaders[key] = DataLoader(load_fn=load)
+        return self._loaders[key]
+
+    async def ended(self) -> Unauthenticated:
+        """Wait until the token expires or the session is revoked, and say which."""
+        if self._claims is None:
+            await asyncio.Event().wait()
+            raise Unauthenticated
+        async with self.services.doors.bell.listening(session_topic(self._claims.session_id)) as rung:
+            while (left := (self._claims.expires_at - self.now).total_seconds()) > 0:
+                rung.clear()
+                if not await self._stands(self._claims):
+                    return Unauthenticated("The session has ended.", reason="REVOKED")
+                try:
+                    # Revocation rings; the slow poll is there in case the bell was not heard.
+                    await asyncio.wait_for(rung.wait(), min(left, POLL_SECONDS * 6))
+                except TimeoutError:
+                    continue
+        return Unauthenticated("The access token has expired; refresh it.", reason="EXPIRED")
+
+    async def _stands(self, claims: Claims) -> bool:
+        try:
+            await self.fresh()._ask(claims)  # noqa: SLF001 - its own class
+        except Unauthenticated:
+            return False
+        return True
+
+
+class Contexts:
+    """Makes the context of a request or a socket from its access token."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def of_request(self, token: str | None, request_id: str) -> Context:
+        """The context; raises Unauthenticated for a token that is not, or no longer, good."""
+        if token is None:
+            return Context(self._services, request_id, None)
+        claims = self._services.tokens.read(token, self._services.doors.clock())
+        context = Context(self._services, request_id, claims)
+        await context.viewer()
+        return context
+
+
+Info: TypeAlias = strawberry.Info[Context, None]

@@ -1,0 +1,68 @@
+"""Ids as clients see them: typed, readable, opaque; and as the domain takes them."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from domain.books import Book, Membership, Team, Unit
+from domain.clients import Client
+from domain.entities import Entity
+from domain.errors import Invalid
+from domain.households import Household
+from domain.identity import User
+from domain.instruments import Instrument
+from domain.ledger import Transaction
+from domain.notifications import Notification
+from domain.parties import Party
+from domain.portfolios import Portfolio
+from domain.positions import Lot, Position
+
+# One registry: a prefix is never given to another type, for frontends and partners keep ids.
+PREFIXES: Final[Mapping[type[Entity], str]] = {
+    Book: "book",
+    Client: "client",
+    Household: "household",
+    Instrument: "instrument",
+    Lot: "lot",
+    Membership: "membership",
+    Notification: "notification",
+    Party: "party",
+    Portfolio: "portfolio",
+    Position: "position",
+    Team: "team",
+    Transaction: "transaction",
+    Unit: "unit",
+    User: "user",
+}
+ENTITIES: Final[Mapping[str, type[Entity]]] = {prefix: entity for entity, prefix in PREFIXES.items()}
+
+
+def encode(prefix: str, row_id: UUID) -> str:
+    """An id as clients see it."""
+    return f"{prefix}_{row_id.hex}"
+
+
+def id_of(entity: Any) -> str:
+    """The id of an entity as clients see it."""
+    return encode(PREFIXES[type(entity)], entity.id)
+
+
+def split(text: str, field: str) -> tuple[str, UUID]:
+    """Prefix and key of any id; raises Invalid, naming the field, for what `encode` would not have made."""
+    prefix, _, digits = text.rpartition("_")
+    try:
+        row_id = UUID(hex=digits)
+    except ValueError as error:
+        raise Invalid.of(field, "is not an id") from error
+    # An id that does not re-encode to itself would put one row into a client's cache under two ids.
+    if prefix not in ENTITIES or encode(prefix, row_id) != text:
+        raise Invalid.of(field, "is not an id")
+    return prefix, row_id
+
+
+def decode(text: str, prefix: str, field: str) -> UUID:
+    """The key of an id of one type; raises Invalid, naming the field, for any other."""
+    found, row_id = split(text, field)
+    if found != prefix:
+        raise Invalid.of(field, f"is the id of a {found}, not of a {prefix}")
+    return row_id

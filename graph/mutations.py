@@ -1,0 +1,60 @@
+"""A mutation takes one input and returns a payload; a verb's refusal becomes the payload's user error."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import strawberry
+
+from domain.errors import Refusal, RefusalCode
+from graph.described import enum, interface, type_
+
+T = TypeVar("T")
+
+enum(RefusalCode)
+
+
+@type_
+class UserError:
+    """Why a rule declined a change.
+
+    code: Which rule it was.
+    message: A sentence for the person at the screen.
+    field: The path of the input field at fault, from `input` on; empty where no single field is.
+    """
+
+    code: RefusalCode
+    message: str
+    field: list[str]
+
+
+@interface
+class Payload:
+    """What a mutation answers: what it changed, or why a rule declined the change.
+
+    user_errors: Why the change was declined; empty if it was made.
+    """
+
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+def mutation(resolver: Callable[..., Awaitable[T]]) -> Any:
+    """A mutation field, described by its docstring, whose refusals come out as user errors of its payload.
+
+    The field is nullable: one that failed must not blank the answers of its siblings, which have run.
+    """
+
+    @functools.wraps(resolver)
+    async def answered(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await resolver(*args, **kwargs)
+        except Refusal as refusal:
+            error = UserError(code=refusal.code, message=refusal.message, field=list(refusal.field))
+            return _payload_type(resolver)(user_errors=[error])
+
+    return strawberry.mutation(resolver=answered, description=(resolver.__doc__ or "").strip())
+
+
+def _payload_type(resolver: Callable[..., Any]) -> Any:
+    options = get_args(get_type_hints(resolver, include_extras=True)["return"])
+    return next(option for option in options if option is not type(None))

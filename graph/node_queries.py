@@ -1,0 +1,86 @@
+"""`node` and `nodes`: any object by its id, under the same scope as everywhere."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import strawberry
+from strawberry import ID
+
+from domain.entities import Entity
+from domain.errors import Invalid, NotFound
+from graph.context import Context, Info
+from graph.ids import split
+from graph.nodes import Load, Node
+from persistence.books import Books
+from persistence.clients import Clients
+from persistence.households import Households
+from persistence.identity import Identities
+from persistence.instruments import Instruments
+from persistence.notifications import Notifications
+from persistence.portfolios import Portfolios
+from persistence.positions import Positions
+from persistence.transactions import Transactions
+
+MOST: Final = 100
+
+# How objects are read by their ids; a type that is missing here cannot be asked for by id.
+BY_IDS: Final[Mapping[str, Load]] = {
+    "book": Books.by_ids,
+    "client": Clients.by_ids,
+    "household": Households.by_ids,
+    "instrument": Instruments.by_ids,
+    "lot": Positions.lots_by_ids,
+    "membership": Books.memberships,
+    "notification": Notifications.by_ids,
+    "party": Clients.parties,
+    "portfolio": Portfolios.by_ids,
+    "position": Positions.by_ids,
+    "team": Books.teams,
+    "transaction": Transactions.by_ids,
+    "unit": Books.units,
+    "user": Identities.by_ids,
+}
+
+
+async def _found(context: Context, wanted: Sequence[tuple[str, UUID]]) -> dict[UUID, Entity]:
+    """The objects that the viewer may see, one statement for each type among them."""
+    by_prefix: defaultdict[str, list[UUID]] = defaultdict(list)
+    for prefix, row_id in wanted:
+        by_prefix[prefix].append(row_id)
+    found: dict[UUID, Any] = {}
+    for prefix, ids in by_prefix.items():
+        found |= {row.id: row for row in await context.read(BY_IDS[prefix], ids)}
+    return found
+
+
+@strawberry.type
+class NodeQueries:
+    """Queries of objects by their ids."""
+
+    @strawberry.field(description="Any object by its id.", graphql_type=Node | None)
+    async def node(
+        self, info: Info, id: Annotated[ID, strawberry.argument(description="The object's id.")]
+    ) -> Entity | None:
+        """The object; raises NotFound."""
+        wanted = split(id, "id")
+        found = await _found(info.context, [wanted])
+        if wanted[1] not in found:
+            raise NotFound
+        return found[wanted[1]]
+
+    @strawberry.field(
+        description="Several objects by their ids, at most 100, in the order of the ids; null for each that there is "
+        "not.",
+        graphql_type=list[Node | None],
+    )
+    async def nodes(
+        self, info: Info, ids: Annotated[list[ID], strawberry.argument(description="The objects' ids.")]
+    ) -> list[Entity | None]:
+        """The objects that there are."""
+        if len(ids) > MOST:
+            raise Invalid.of("ids", f"holds more than {MOST} ids")
+        wanted = [split(each, f"ids.{at}") for at, each in enumerate(ids)]
+        found = await _found(info.context, wanted)
+        return [found.get(row_id) for _, row_id in wanted]

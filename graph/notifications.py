@@ -1,0 +1,229 @@
+"""Notifications: read, marked, and followed live."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import strawberry
+from strawberry import ID
+
+from domain import notifications
+from domain.notifications import NotificationKind, user_stream
+from domain.paging import Direction, Order
+from graph.batching import batched
+from graph.books import Book
+from graph.clients import Client
+from graph.context import Info
+from graph.described import enum, input_, type_
+from graph.follow import StreamCursor, follow
+from graph.identity import User
+from graph.ids import decode
+from graph.inputs import camel
+from graph.lists import Connection, Lists, listed
+from graph.mutations import Payload, mutation
+from graph.nodes import Node, OfEntity
+from graph.scalars import money
+from persistence.books import Books
+from persistence.clients import Clients
+from persistence.identity import Identities
+from persistence.notifications import Notifications
+from persistence.portfolios import Portfolios
+from persistence.transactions import Transactions
+
+if TYPE_CHECKING:
+    from graph.portfolios import Portfolio
+    from graph.transactions import Transaction
+
+enum(NotificationKind)
+
+LazyPortfolio = Annotated["Portfolio", strawberry.lazy("graph.portfolios")]
+LazyTransaction = Annotated["Transaction", strawberry.lazy("graph.transactions")]
+MOST_MARKED = 200
+
+
+@type_
+class Notification(Node):
+    """Something that the viewer is told. What it speaks of is null once the viewer sees it no longer.
+
+    kind: What has happened.
+    occurred_at: When it happened.
+    read_at: When the viewer marked it as read; none while it is unread.
+    """
+
+    entity = notifications.Notification
+
+    kind: NotificationKind
+    occurred_at: datetime
+    read_at: datetime | None
+    actor: User | None = batched(Identities.by_ids, key="actor_id", by="id", description="Whoever did it.")
+    book: Book | None = batched(Books.by_ids, key="book_id", by="id", description="The book in which it happened.")
+    client: Client | None = batched(Clients.by_ids, key="client_id", by="id", description="The client concerned.")
+    portfolio: LazyPortfolio | None = batched(
+        Portfolios.by_ids, key="portfolio_id", by="id", description="The portfolio concerned."
+    )
+    transaction: LazyTransaction | None = batched(
+        Transactions.by_ids, key="transaction_id", by="id", description="The ledger entry concerned."
+    )
+    amount = money("amount", "currency", "The effect on cash, where there is one.", nullable=True)
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A notification as it arrives on a subscription."""
+
+    cursor: str
+    notification: notifications.Notification
+
+
+@type_
+class NotificationEvent(OfEntity):
+    """A notification as it arrives.
+
+    cursor: The place to go on from, as the argument `after`, when the connection is lost.
+    notification: The notification.
+    """
+
+    entity = Arrival
+
+    cursor: str
+    notification: Notification
+
+
+@enum
+class NotificationOrderField(StrEnum):
+    """What notifications can be ordered by.
+
+    SEQUENCE: The order in which they happened.
+    """
+
+    SEQUENCE = "SEQUENCE"
+
+
+@input_
+class NotificationOrder:
+    """What a list of notifications is ordered by.
+
+    field: What to order by.
+    direction: Which way the list runs.
+    """
+
+    field: NotificationOrderField
+    direction: Direction = Direction.DESC
+
+
+@input_
+class NotificationFilter:
+    """Which notifications a list holds.
+
+    unread: Those that are unread, or those that are read.
+    kinds: Those of these kinds.
+    """
+
+    unread: bool | None = None
+    kinds: list[NotificationKind] | None = None
+
+
+NOTIFICATIONS = Lists(
+    NotificationOrder, Order("SEQUENCE", Direction.DESC), notifications.NotificationFilter, NotificationFilter
+)
+
+
+@input_
+class MarkNotificationsReadInput:
+    """What marks notifications as read.
+
+    notification_ids: The notifications, at most 200.
+    """
+
+    notification_ids: list[ID]
+
+
+@input_
+class MarkAllNotificationsReadInput:
+    """What marks all of the viewer's notifications as read.
+
+    client_mutation_id: Of no meaning here; for frontends that send one.
+    """
+
+    client_mutation_id: str | None = None
+
+
+@type_
+class NotificationsPayload(Payload):
+    """Notifications that were marked.
+
+    marked: Those that had been unread.
+    """
+
+    marked: list[notifications.Notification] = strawberry.field(default_factory=list, graphql_type=list[Notification])
+
+
+@strawberry.type
+class NotificationQueries:
+    """Queries of the viewer's notifications."""
+
+    notifications: Connection[Notification] = listed(
+        Notifications.page, Notifications.count, NOTIFICATIONS, "The viewer's notifications, the latest first."
+    )
+
+    @strawberry.field(description="How many of the viewer's notifications are unread.")
+    async def unread_notification_count(self, info: Info) -> int | None:
+        """How many are unread."""
+        return await info.context.read(Notifications.unread_count)
+
+
+@strawberry.type
+class NotificationMutations:
+    """Mutations of the viewer's notifications."""
+
+    @mutation
+    async def mark_notifications_read(
+        self, info: Info, input: MarkNotificationsReadInput
+    ) -> NotificationsPayload | None:
+        """Mark notifications of the viewer's as read; those of others are left alone."""
+        path = f"input.{camel('notification_ids')}"
+        ids = [decode(each, "notification", f"{path}.{at}") for at, each in enumerate(input.notification_ids)]
+        return NotificationsPayload(marked=await info.context.write(notifications.mark_read, ids))
+
+    @mutation
+    async def mark_all_notifications_read(
+        self,
+        info: Info,
+        input: MarkAllNotificationsReadInput,  # noqa: ARG002 - every mutation takes one
+    ) -> NotificationsPayload | None:
+        """Mark all of the viewer's notifications as read."""
+        return NotificationsPayload(marked=await info.context.write(notifications.mark_all_read))
+
+
+@strawberry.type
+class NotificationSubscriptions:
+    """What the viewer is told, live."""
+
+    @strawberry.subscription(
+        description="The viewer's notifications, in order: those since `after`, then each as it comes.",
+        graphql_type=NotificationEvent,
+    )
+    async def notifications(
+        self,
+        info: Info,
+        after: Annotated[
+            str | None,
+            strawberry.argument(
+                description="The cursor of the last event that was seen. Without one, only new events come; with one "
+                "older than the log keeps (30 days), CURSOR_EXPIRED."
+            ),
+        ] = None,
+    ) -> AsyncIterator[Arrival]:
+        """Follow the viewer's own stream."""
+        viewer = await info.context.viewer()
+        async with aclosing(follow(info.context, user_stream(viewer.user_id), after)) as news:
+            async for events in news:
+                # Rendered with rights asked again; nothing is held while the socket takes it.
+                fresh = info.context.fresh()
+                found = await fresh.read(Notifications.by_ids, [event.entity_id for event in events])
+                told = {notification.id: notification for notification in found}
+                for event in events:
+                    if event.entity_id in told:
+                        yield Arrival(StreamCursor(event.stream, event.seq).encode(), told[event.entity_id])

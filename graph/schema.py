@@ -1,0 +1,60 @@
+"""The one schema: every context's queries, mutations and subscriptions."""
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from graph.books import BookMutations, BookQueries
+from graph.clients import ClientMutations, ClientQueries
+from graph.households import HouseholdMutations, HouseholdQueries
+from graph.http.schema import Schema
+from graph.identity import IdentityMutations, IdentityQueries
+from graph.instruments import InstrumentQueries
+from graph.limits import Limits
+from graph.node_queries import NodeQueries
+from graph.notifications import NotificationMutations, NotificationQueries, NotificationSubscriptions
+from graph.portfolios import PortfolioMutations, PortfolioQueries
+from graph.scalars import SCALARS
+from graph.transactions import TransactionMutations
+
+
+@strawberry.type(description="What can be read. Every list is cut to what the viewer sees.")
+class Query(
+    IdentityQueries,
+    NodeQueries,
+    BookQueries,
+    ClientQueries,
+    HouseholdQueries,
+    PortfolioQueries,
+    InstrumentQueries,
+    NotificationQueries,
+):
+    """All queries."""
+
+
+@strawberry.type(description="What can be changed. Each field takes one input and answers with a payload.")
+class Mutation(
+    IdentityMutations,
+    BookMutations,
+    ClientMutations,
+    HouseholdMutations,
+    PortfolioMutations,
+    TransactionMutations,
+    NotificationMutations,
+):
+    """All mutations."""
+
+
+@strawberry.type(description="What can be followed live, over graphql-transport-ws or server-sent events.")
+class Subscription(NotificationSubscriptions):
+    """All subscriptions."""
+
+
+def make_schema(limits: Limits | None = None, *, open_schema: bool = True) -> Schema:
+    """The schema; `open_schema` lets the anonymous read it, as GraphiQL does before anybody has signed in."""
+    config = StrawberryConfig(scalar_map=SCALARS, sort_schema=True)
+    return Schema(Query, Mutation, Subscription, config=config, limits=limits, open_schema=open_schema)
+
+
+def schema_text() -> str:
+    """The schema in GraphQL's own language, as `schema.graphql` holds it."""
+    return make_schema().as_str() + "\n"

@@ -1,0 +1,178 @@
+"""Running the server: the database below it, uvicorn around it, and what it prints."""
+
+import argparse
+import asyncio
+import gc
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import uvicorn
+
+from domain import identity
+from domain.access import Role
+from domain.clock import system_clock
+from domain.identity import NewUser, Passwords, User
+from graph.app import make_app, open_services
+from graph.context import Services
+from graph.graphiql import DemoSignIn
+from graph.http.bounds import HttpLimits
+from graph.ids import decode
+from graph.settings import Settings, SettingsError
+from persistence import demo
+from persistence.embedded import EmbeddedServer
+from persistence.setup import migrate
+
+# Printed by `make serve` and offered by the page: for the demo firm alone, which development alone makes.
+DEMO_PASSWORD: Final = "steward-demo-2026"  # noqa: S105 - as above, meant to be read
+DEMO_CLIENTS: Final = 600
+# Measured on lists of two thousand objects with sixteen requests in flight.
+FIRST_COLLECTION: Final = 10_000
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where the database is, and where secrets that no setting gives are kept beside it."""
+
+    url: str
+    home: Path
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[Place]:
+    """The database of the settings: an outside one, or the embedded one, which ends with its last user."""
+    if settings.database_url is not None:
+        yield Place(settings.database_url, settings.state_directory)
+        return
+    server = await asyncio.to_thread(EmbeddedServer.start, settings.state_directory)
+    try:
+        yield Place(server.url(), Path(server.home))
+    finally:
+        await asyncio.to_thread(server.close, wait=True)
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM; gives the exit code. Raises SettingsError if the port is taken."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    with _listener(settings) as listener:
+        async with database(settings) as place:
+            await migrate(place.url)
+            sign_ins = await _demo_firm(settings, place)
+            async with open_services(settings, place.url, place.home) as services:
+                server = _server(settings, services, sign_ins)
+                _stop_by_signals()
+                await server.serve([listener])
+    return 0 if server.started else 1
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """The bound socket, before anything else is started: a taken port is the likeliest mistake."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"HOST and PORT: {settings.host}:{settings.port} cannot be listened on ({error.strerror}); set PORT to another."
+        ) from error
+    return listener
+
+
+def _server(settings: Settings, services: Services, sign_ins: Sequence[DemoSignIn]) -> "_Server":
+    config = uvicorn.Config(
+        make_app(settings, services, sign_ins),
+        log_level="warning",
+        server_header=False,
+        ws_max_size=HttpLimits().message_bytes,
+        timeout_graceful_shutdown=5,
+    )
+    return _Server(config, settings.host, sign_ins)
+
+
+def _stop_by_signals() -> None:
+    # uvicorn raises the signal once more when it has stopped; by then it must not kill what is left to clean up.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: None)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says where it listens once it does."""
+
+    def __init__(self, config: uvicorn.Config, host: str, sign_ins: Sequence[DemoSignIn]) -> None:
+        super().__init__(config)
+        self._host = host
+        self._sign_ins = sign_ins
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and print how to get in."""
+        await super().startup(sockets)
+        if not self.started or not sockets:
+            return
+        # Every collection walks what is alive: what lives as long as the server is taken out of its way.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(FIRST_COLLECTION)
+        address = f"http://{self._host}:{sockets[0].getsockname()[1]}"
+        print(_welcome(address, self._sign_ins), flush=True)  # noqa: T201 - for whoever started it
+
+
+def _welcome(address: str, sign_ins: Sequence[DemoSignIn]) -> str:
+    lines = ["", f"Steward is serving at {address}/graphql (GraphiQL in a browser)."]
+    if sign_ins:
+        query = '{"query":"mutation($i:SignInInput!){signIn(input:$i){session{accessToken user{name role}}}}",'
+        variables = f'"variables":{{"i":{{"email":"{sign_ins[0].email}","password":"{sign_ins[0].password}"}}}}}}'
+        lines += ["", "Sign in as:"]
+        lines += [f"  {each.role:<11} {each.email:<32} {each.password}" for each in sign_ins]
+        lines += [
+            "",
+            "Try:",
+            f"  curl -s {address}/graphql -H 'content-type: application/json' -d '{query}{variables}'",
+        ]
+    return "\n".join([*lines, "", "Ctrl-C stops server and database.", ""])
+
+
+async def _demo_firm(settings: Settings, place: Place) -> list[DemoSignIn]:
+    """The demo's sign-ins, the firm made first if need be: only in development, on the embedded database."""
+    if not (settings.development and settings.demo and settings.database_url is None):
+        return []
+    if await demo.is_empty(place.url):
+        await _load(settings, place, DEMO_CLIENTS)
+    return [
+        DemoSignIn(name=each.name, role=each.role, email=each.email, password=DEMO_PASSWORD)
+        for each in await demo.sign_ins(place.url)
+    ]
+
+
+async def _load(settings: Settings, place: Place, clients: int) -> demo.DemoSummary:
+    key = settings.field_key_bytes(place.home)
+    return await demo.load(
+        place.url, clients=clients, field_key=key, passwords=Passwords(), now=system_clock(), password=DEMO_PASSWORD
+    )
+
+
+async def load_demo(settings: Settings, clients: int) -> None:
+    """Fill an empty database with the demo firm, and say how to get in."""
+    async with database(settings) as place:
+        await migrate(place.url)
+        summary = await _load(settings, place, clients)
+        print(summary)  # noqa: T201 - a command's answer
+
+
+async def create_user(settings: Settings, options: argparse.Namespace, password: str) -> User:
+    """Add a user. Refuses what its rules decline; raises SettingsError for a role that there is not."""
+    try:
+        role = Role(options.role.upper())
+    except ValueError as error:
+        raise SettingsError(f"There is no role {options.role}; there are {', '.join(Role)}.") from error
+    team_id = decode(options.team, "team", "--team") if options.team else None
+    new = NewUser(options.email, options.name, password, role, team_id=team_id)
+    async with database(settings) as place:
+        await migrate(place.url)
+        async with open_services(settings, place.url, place.home) as services:
+            return await services.doors.write(None, "command line", identity.create_user, services.passwords, new)

@@ -1,0 +1,143 @@
+"""Fixtures: one PostgreSQL for the run, a migrated template for each worker, a clone for each test that writes."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+
+import argon2
+import asyncpg
+import httpx
+import msgspec
+import pytest
+from starlette.applications import Starlette
+
+from domain.identity import Passwords
+from graph.app import make_app, open_services
+from graph.context import Services
+from graph.settings import Environment, Settings
+from persistence.database import driver_arguments
+from persistence.embedded import EmbeddedServer
+from persistence.setup import migrate
+from tests.factories.firm import Make
+from tests.support.gql import Gql
+from tests.support.served import Served, served
+from tests.support.statements import Statements
+
+UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def _directory(run: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"steward-test-{run}"
+
+
+@pytest.fixture(scope="session")
+def cluster(testrun_uid: str) -> Iterator[EmbeddedServer]:
+    """The PostgreSQL of this run, shared by its workers; the last one ends it."""
+    directory = _directory(testrun_uid)
+    server = EmbeddedServer.start(directory, settings=UNSAFE_AND_FAST)
+    yield server
+    server.close(wait=True)
+    if not Path(server.host).exists():
+        shutil.rmtree(server.home, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class Databases:
+    """Clones of this worker's migrated template."""
+
+    def __init__(self, server: EmbeddedServer, worker: str) -> None:
+        self.server = server
+        self.worker = worker
+        self.numbers = count()
+        self.template = f"template_{worker}"
+
+    async def _run(self, statement: str) -> None:
+        connection = await asyncpg.connect(**driver_arguments(self.server.url("postgres")))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def prepare(self) -> None:
+        """Make and migrate the template."""
+        await self._run(f"create database {self.template}")
+        await migrate(self.server.url(self.template))
+
+    @asynccontextmanager
+    async def clone(self, template: str | None = None) -> AsyncIterator[str]:
+        """A database of one's own, by its URL."""
+        name = f"clone_{self.worker}_{next(self.numbers)}"
+        await self._run(f"create database {name} template {template or self.template} strategy file_copy")
+        yield self.server.url(name)
+        await self._run(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+async def databases(cluster: EmbeddedServer, worker_id: str) -> Databases:
+    """The databases of this worker."""
+    made = Databases(cluster, worker_id)
+    await made.prepare()
+    return made
+
+
+@pytest.fixture
+async def database_url(databases: Databases) -> AsyncIterator[str]:
+    """A migrated, empty database of the test's own."""
+    async with databases.clone() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def settings(cluster: EmbeddedServer) -> Settings:
+    """Development settings that read no file and no environment but the test's."""
+    return Settings(environment=Environment.DEVELOPMENT, state_directory=Path(cluster.home), database_pool=5)
+
+
+def quick(services: Services) -> Services:
+    """The services with password hashing that costs next to nothing: its cost is not what is tested."""
+    return msgspec.structs.replace(services, passwords=Passwords(argon2.PasswordHasher(1, 8, 1)))
+
+
+@pytest.fixture
+async def services(settings: Settings, database_url: str, cluster: EmbeddedServer) -> AsyncIterator[Services]:
+    """What the application stands on."""
+    async with open_services(settings, database_url, Path(cluster.home)) as opened:
+        yield quick(opened)
+
+
+@pytest.fixture
+def app(settings: Settings, services: Services) -> Starlette:
+    """The application."""
+    return make_app(settings, services)
+
+
+@pytest.fixture
+async def make(services: Services, database_url: str) -> AsyncIterator[Make]:
+    """Factories of the firm's rows."""
+    connection = await asyncpg.connect(**driver_arguments(database_url), server_settings={"role": "steward_owner"})
+    yield Make(connection, services)
+    await connection.close()
+
+
+@pytest.fixture
+async def gql(app: Starlette, services: Services) -> AsyncIterator[Gql]:
+    """GraphQL documents over HTTP."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://steward.test") as client:
+        yield Gql(client, services)
+
+
+@pytest.fixture
+def statements(services: Services) -> Statements:
+    """Counts what repositories ask the database."""
+    return Statements(services.doors.database)
+
+
+@pytest.fixture
+async def live(app: Starlette) -> AsyncIterator[Served]:
+    """The application on a real socket."""
+    async with served(app) as address:
+        yield address
