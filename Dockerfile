@@ -1,8 +1,8 @@
 # Debian, not Alpine: the wheel with the embedded PostgreSQL has no musl build.
 FROM node:22-slim AS web
 WORKDIR /web
-COPY web/package.json web/package-lock.json ./
-RUN npm ci --no-audit --no-fund --ignore-scripts
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN npm ci --no-audit --no-fund
 COPY web/ ./
 RUN npm run build
 
@@ -17,7 +17,9 @@ COPY domain/ domain/
 COPY persistence/ persistence/
 COPY graph/ graph/
 COPY migrations/ migrations/
-COPY --from=web /web/ web/
+COPY --from=web /web/package-lock.json /web/build.js web/
+COPY --from=web /web/src/ web/src/
+COPY --from=web /web/dist/ web/dist/
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --editable . \
     && install --directory --owner steward --group steward .steward
 USER steward

@@ -21,6 +21,7 @@ from domain.transactions import LargeAmounts
 from graph.context import Contexts, Services
 from graph.graphiql import DemoSignIn, Explorer, operations
 from graph.http.endpoint import Endpoint
+from graph.http.schema import Schema
 from graph.schema import make_schema
 from graph.settings import ROOT, Settings
 from persistence.bell import Bell
@@ -53,11 +54,22 @@ async def open_services(
         )
 
 
-def make_app(settings: Settings, services: Services, sign_ins: Sequence[DemoSignIn] = ()) -> Starlette:
-    """The application: the API, GraphiQL and the health checks."""
+def make_app(
+    settings: Settings,
+    services: Services,
+    sign_ins: Sequence[DemoSignIn] = (),
+    *,
+    schema: Schema | None = None,
+    bundling: bool = False,
+) -> Starlette:
+    """The application: the API, GraphiQL and the health checks.
+
+    With `bundling`, GraphiQL is put together beside the running server where it is not yet. Tests hand in a schema
+    that is made once for all of them.
+    """
     explorer = Explorer(WEB, operations(OPERATIONS), sign_ins, development=settings.development)
     endpoint = Endpoint(
-        make_schema(),
+        schema or make_schema(),
         Contexts(services),
         page=explorer.page,
         allowed_origins=list(settings.allowed_origins),
@@ -70,7 +82,7 @@ def make_app(settings: Settings, services: Services, sign_ins: Sequence[DemoSign
         Route("/readyz", _ready, methods=["GET"]),
         *explorer.routes,
     ]
-    app = Starlette(routes=routes, middleware=_cors(settings), lifespan=partial(_beside, explorer))
+    app = Starlette(routes=routes, middleware=_cors(settings), lifespan=partial(_beside, explorer) if bundling else None)
     app.state.database = services.doors.database
     return app
 

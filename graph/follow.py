@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -34,7 +34,7 @@ class StreamCursor(msgspec.Struct, frozen=True, array_like=True):
         return cursor
 
 
-async def follow(context: Context, stream: str, after: str | None) -> AsyncIterator[list[Event]]:
+async def follow(context: Context, stream: str, after: str | None) -> AsyncGenerator[list[Event], None]:
     """Yield the stream's events since the cursor, some at a time, for ever; raises CursorExpired.
 
     Nothing is held between two batches: each reading lends a connection, which checks the session again.

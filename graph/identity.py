@@ -8,7 +8,7 @@ import strawberry
 from domain import identity
 from domain.access import Action, Role
 from domain.access import Viewer as DomainViewer
-from domain.books import Book
+from domain.books import Book as DomainBook
 from domain.identity import UserStatus, granted
 from graph.batching import batched
 from graph.context import Info
@@ -19,8 +19,7 @@ from persistence.books import Books
 from persistence.identity import Identities
 
 if TYPE_CHECKING:
-    from graph.books import Book as BookType
-    from graph.books import Team, Unit
+    from graph.books import Book, Team, Unit
 
 for each in (Role, Action, UserStatus):
     enum(each)
@@ -79,7 +78,7 @@ class Viewer(OfEntity):
         description="The books that the viewer sees by team, unit or membership, in no order; empty for those who "
         "see everything. Bounded by the size of a unit.",
     )
-    async def books(self: DomainViewer, info: Info) -> list[Book]:
+    async def books(self: DomainViewer, info: Info) -> list[DomainBook]:
         """The viewer's books."""
         return await info.context.read(Books.by_ids, list(self.book_ids))
 

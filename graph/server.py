@@ -78,15 +78,14 @@ def _listener(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()
-        raise SettingsError(
-            f"HOST and PORT: {settings.host}:{settings.port} cannot be listened on ({error.strerror}); set PORT to another."
-        ) from error
+        place = f"{settings.host}:{settings.port}"
+        raise SettingsError(f"{place} cannot be listened on ({error.strerror}); set PORT to another.") from error
     return listener
 
 
 def _server(settings: Settings, services: Services, sign_ins: Sequence[DemoSignIn]) -> "_Server":
     config = uvicorn.Config(
-        make_app(settings, services, sign_ins),
+        make_app(settings, services, sign_ins, bundling=True),
         log_level="warning",
         server_header=False,
         ws_max_size=HttpLimits().message_bytes,

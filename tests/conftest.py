@@ -17,6 +17,8 @@ from starlette.applications import Starlette
 from domain.identity import Passwords
 from graph.app import make_app, open_services
 from graph.context import Services
+from graph.http.schema import Schema
+from graph.schema import make_schema
 from graph.settings import Environment, Settings
 from persistence.database import driver_arguments
 from persistence.embedded import EmbeddedServer
@@ -108,10 +110,16 @@ async def services(settings: Settings, database_url: str, cluster: EmbeddedServe
         yield quick(opened)
 
 
+@pytest.fixture(scope="session")
+def schema() -> Schema:
+    """The schema, which takes long to make and knows no database."""
+    return make_schema()
+
+
 @pytest.fixture
-def app(settings: Settings, services: Services) -> Starlette:
+def app(settings: Settings, services: Services, schema: Schema) -> Starlette:
     """The application."""
-    return make_app(settings, services)
+    return make_app(settings, services, schema=schema)
 
 
 @pytest.fixture

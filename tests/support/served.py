@@ -32,7 +32,7 @@ async def served(app: Starlette) -> AsyncIterator[Served]:
     config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve([listener]))
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn sets no event
         await asyncio.sleep(0.01)
     yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}")
     server.should_exit = True

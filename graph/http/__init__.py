@@ -1,0 +1,1 @@
+"""The endpoint: GraphQL over HTTP, over server-sent events and over WebSockets."""

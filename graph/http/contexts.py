@@ -1,0 +1,42 @@
+"""What the endpoint asks of whoever knows sessions: a context for each operation, and word of a session's end."""
+
+from typing import Protocol, Self
+
+from domain.errors import Unauthenticated
+
+
+class Context(Protocol):
+    """What resolvers find in `info.context`, as far as the transports care."""
+
+    @property
+    def request_id(self) -> str:
+        """Id of the request or of the socket, as it stands in errors, in the log and in the audit trail."""
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether a valid token was given; without one the context is that of an anonymous viewer."""
+
+    def fresh(self) -> Self:
+        """The same viewer and request with nothing remembered: new loaders, rights asked again.
+
+        Called for each operation on a socket and for each event of a subscription.
+        """
+
+    async def ended(self) -> Unauthenticated:
+        """Wait until the access token expires or the session is revoked, and return the fault that says which.
+
+        Awaited once for each socket or event stream, from its start to its end, and cancelled when the client
+        leaves: so let it sleep on a timer and on a wake-up, never poll, and hold no connection meanwhile.
+        Its `reason` is EXPIRED or REVOKED. For the anonymous it never returns.
+        """
+
+
+class Contexts(Protocol):
+    """Makes contexts from credentials."""
+
+    async def of_request(self, token: str | None, request_id: str) -> Context:
+        """The context of a request, a socket or an event stream.
+
+        No token gives the anonymous context, so that signing in is possible. Raises Unauthenticated, with the
+        reason INVALID, EXPIRED or REVOKED, for a token that is no good; Unavailable if nobody can tell.
+        """

@@ -1,0 +1,158 @@
+"""The one address of the API: plain HTTP, server-sent events and WebSockets."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from graphql import GraphQLError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.exceptions import MissingQueryError
+from strawberry.schema.base import BaseSchema
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
+
+from domain.clock import system_clock
+from graph.errors import fault_of, formatted, unforeseen
+from graph.http.accept import ANSWERS, GRAPHQL, JSON, STREAM, chosen, names
+from graph.http.bounds import HttpLimits
+from graph.http.contexts import Context, Contexts
+from graph.http.credentials import bearer
+from graph.http.frames import Frames
+from graph.http.headers import guarded
+from graph.http.refused import Refused
+from graph.http.request import Operation, read_operation
+from graph.http.request_id import request_id
+from graph.http.response import refuse, respond
+from graph.http.sse import EventStream
+from graph.http.websocket import Connection
+
+Page = Callable[[Request], Awaitable[Response]]
+
+ALLOW = {"Allow": "GET, HEAD, POST, OPTIONS"}
+
+
+class Endpoint(GraphQL[Any, None]):
+    """An ASGI application. `page` answers browsers that come without a query, if there is one.
+
+    `allowed_origins` are the other sites whose pages may open sockets ("*" for all); for their HTTP requests the
+    CORS middleware around this application answers.
+    """
+
+    graphql_transport_ws_handler_class = Connection
+    websocket_adapter_class = Frames
+
+    def __init__(
+        self,
+        schema: BaseSchema,
+        contexts: Contexts,
+        page: Page | None = None,
+        limits: HttpLimits | None = None,
+        allowed_origins: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+            allowed_origins=allowed_origins,
+        )
+        self.contexts = contexts
+        self.page = page
+        self.limits = limits or HttpLimits()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request or a socket; Strawberry's own flow serves the handshake of sockets alone."""
+        if scope["type"] == "websocket":
+            await self.run(WebSocket(scope, receive, send))
+            return
+        answer = await self.answer(Request(scope, receive))
+        await answer(scope, receive, guarded(send, request_id(scope)))
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> None:
+        """Nothing: a context needs the token, which a socket sends later."""
+
+    async def answer(self, request: Request) -> ASGIApp:
+        """Whatever the request gets; nothing that it holds makes this raise."""
+        media = JSON
+        try:
+            accept = ",".join(request.headers.getlist("accept"))
+            if plain := await self._plain(request, accept):
+                return plain
+            media = chosen(accept, ANSWERS if request.method == "HEAD" else (*ANSWERS, STREAM))
+            return await self._perform(request, media)
+        except Refused as refused:
+            error = formatted(refused.fault, request_id(request.scope), system_clock())
+            return refuse(error, refused.status, media, refused.headers)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception as error:  # noqa: BLE001 - faults of opening the context, and what nobody foresaw
+            return respond(ExecutionResult(None, [self._unforeseen(request, error)]), media)
+
+    async def _plain(self, request: Request, accept: str) -> Response | None:
+        """The answer to what asks for no operation; none if it asks for one."""
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=ALLOW)
+        if request.method not in {"GET", "HEAD", "POST"}:
+            raise Refused.of(405, "", "The endpoint takes GET and POST.", **ALLOW)
+        return await self.page(request) if self.page and _wants_page(request, accept) else None
+
+    async def _perform(self, request: Request, media: str) -> ASGIApp:
+        operation = await read_operation(request, self.limits.body_bytes)
+        token = bearer(request.headers.get("authorization"))
+        context = await self.contexts.of_request(token, request_id(request.scope))
+        allowed = {OperationType.QUERY}
+        if request.method == "POST":
+            allowed.add(OperationType.MUTATION)
+        if media == STREAM:
+            return await self._stream(request, operation, context, {*allowed, OperationType.SUBSCRIPTION})
+        return await self._execute(request, operation, context, allowed, media)
+
+    async def _execute(
+        self, request: Request, operation: Operation, context: Context, allowed: set[OperationType], media: str
+    ) -> Response:
+        try:
+            result = await self.schema.execute(
+                operation.query,
+                variable_values=operation.variables,
+                context_value=context,
+                operation_name=operation.name,
+                allowed_operation_types=allowed,
+                operation_extensions=operation.extensions,
+            )
+        except InvalidOperationTypeError as error:
+            fault = fault_of(GraphQLError("", original_error=error))
+            mutation = error.operation_type is OperationType.MUTATION
+            raise Refused(405 if mutation else 400, fault, {"Allow": "POST"} if mutation else None) from error
+        except (CannotGetOperationTypeError, MissingQueryError) as error:
+            result = ExecutionResult(None, [self._unforeseen(request, error)])
+        return respond(result, media)
+
+    async def _stream(
+        self, request: Request, operation: Operation, context: Context, allowed: set[OperationType]
+    ) -> EventStream:
+        results = await self.schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=context,
+            operation_name=operation.name,
+            allowed_operation_types=allowed,
+            operation_extensions=operation.extensions,
+        )
+        return EventStream(results, context, self.limits, lambda error: self._unforeseen(request, error))
+
+    def _unforeseen(self, request: Request, error: Exception) -> GraphQLError:
+        return unforeseen(error, request_id(request.scope), system_clock())
+
+
+def _wants_page(request: Request, accept: str) -> bool:
+    """Whether a browser came to look; a link with a query in it is a page too unless JSON was asked for."""
+    return (
+        request.method in {"GET", "HEAD"}
+        and "query" not in request.query_params
+        and names(accept, "text/html")
+        and not names(accept, GRAPHQL)
+    )

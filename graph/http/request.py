@@ -1,0 +1,91 @@
+"""From a request's method, headers and bytes to the operation that it asks for."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from starlette.requests import Request
+
+from domain.errors import Invalid
+from graph.http.accept import JSON
+from graph.http.body import read_body
+from graph.http.refused import Refused
+from graph.http.values import check_document, check_values, decode_json
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a client asks to have executed; the same over all transports."""
+
+    query: str
+    variables: dict[str, Any] | None
+    name: str | None
+    extensions: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, data: object) -> Self:
+        """Read the keys of the GraphQL-over-HTTP specification. Raises Invalid naming the one at fault."""
+        if isinstance(data, list):
+            raise Invalid("Batches are not taken: send one operation a request.")
+        if not isinstance(data, dict):
+            raise Invalid("The request is no JSON object.")
+        query, name = data.get("query"), data.get("operationName")
+        if not isinstance(query, str):
+            raise Invalid.of("query", "It must be a text." if query else "A document is missing.")
+        if not isinstance(name, str | None):
+            raise Invalid.of("operationName", "It must be a text or null.")
+        for key in ("variables", "extensions"):
+            if not isinstance(data.get(key), dict | None):
+                raise Invalid.of(key, "It must be an object or null.")
+        return cls(query, data.get("variables"), name or None, data.get("extensions"))
+
+    def check(self) -> None:
+        """Refuse text and numbers that no field could take. Raises Invalid naming the variables."""
+        if not self.query.strip():
+            raise Invalid.of("query", "A document is missing.")
+        check_document(self.query)
+        check_document(self.name or "")
+        check_values(self.variables or {})
+
+
+async def read_operation(request: Request, most: int) -> Operation:
+    """The operation of a request, checked; raises Refused with the status to answer.
+
+    That mutations need POST and a JSON content type is also what keeps other sites' pages out (CSRF): a browser
+    sends such a request across origins only after a preflight. Queries by GET need no more, for they change nothing,
+    and browsers add no credentials to them: a token travels in a header that only our own frontends know.
+    """
+    data = _parameters(request, most) if request.method in {"GET", "HEAD"} else await _posted(request, most)
+    try:
+        operation = Operation.of(data)
+        operation.check()
+    except Invalid as fault:
+        raise Refused(400, fault) from fault
+    return operation
+
+
+def _parameters(request: Request, most: int) -> dict[str, Any]:
+    if len(request.scope["query_string"]) > most:
+        raise Refused.of(414, "", f"The query string is longer than {most} bytes.")
+    given: dict[str, Any] = dict(request.query_params)
+    for key in ("variables", "extensions"):
+        if key in given:
+            given[key] = _decoded(given[key], key) if given[key] else None
+    return given
+
+
+async def _posted(request: Request, most: int) -> object:
+    media, *parameters = (piece.strip().lower() for piece in request.headers.get("content-type", "").split(";"))
+    charsets = {piece.removeprefix("charset=").strip('"') for piece in parameters if piece.startswith("charset=")}
+    if media != JSON or not charsets <= {"utf-8", "utf8"}:
+        raise Refused.of(415, "Content-Type", f"It must be {JSON}, in UTF-8.", Accept=JSON)
+    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise Refused(415, Invalid.of("Content-Encoding", "Send the body as it is."), {"Accept-Encoding": "identity"})
+    return _decoded(await read_body(request, most), "")
+
+
+def _decoded(text: str | bytes, key: str) -> object:
+    try:
+        return decode_json(text)
+    except Invalid as fault:
+        issue = fault.details[0][1]
+        raise Refused(400, Invalid.of(key, issue)) from fault

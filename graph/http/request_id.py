@@ -1,0 +1,21 @@
+"""The id under which a request is found in answers, in the log and in the audit trail."""
+
+import re
+from collections.abc import MutableMapping
+from typing import Any
+from uuid import uuid4
+
+# What goes into log lines and headers unquoted; trace ids of the usual balancers fit.
+SANE = re.compile(rb"[A-Za-z0-9._:=-]{1,64}")
+
+
+def request_id(scope: MutableMapping[str, Any]) -> str:
+    """The id in the ASGI scope's state, else a sane `X-Request-Id` from the client, else a new one.
+
+    It is kept in the state, so that all that serve the request agree on it.
+    """
+    state: dict[str, Any] = scope.setdefault("state", {})
+    if "request_id" not in state:
+        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        state["request_id"] = sent.decode("ascii") if SANE.fullmatch(sent) else uuid4().hex
+    return str(state["request_id"])

@@ -1,0 +1,82 @@
+"""Status, media type and bytes of an answer, as the GraphQL-over-HTTP specification has them."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from graphql import GraphQLError
+from starlette.responses import Response
+from strawberry.types import ExecutionResult
+
+from domain.errors import ErrorCode
+from graph.errors import is_request_error
+from graph.http.accept import JSON, STREAM
+
+log = logging.getLogger(__name__)
+
+# The status of an operation that never ran; 400 for what is not listed.
+STATUS: Mapping[str, int] = {
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.UNAVAILABLE: 503,
+    ErrorCode.INTERNAL: 500,
+}
+# With application/json a well-formed request is answered with 200, for clients of that age look for errors
+# nowhere else; but what is no fault of the request shows in the status always, for balancers and monitors.
+NEVER_OK = frozenset({429, 500, 503})
+
+
+def respond(result: ExecutionResult, media: str) -> Response:
+    """The answer to an operation, run or not."""
+    status = 200
+    if is_request_error(result.errors):
+        code = _extensions(result.errors or ()).get("code", "")
+        status = STATUS.get(code, 400)
+        if media == JSON and status not in NEVER_OK:
+            status = 200
+    return _response(payload(result), status, media, _hints(status, result.errors or ()))
+
+
+def refuse(error: GraphQLError, status: int, media: str, headers: Mapping[str, str]) -> Response:
+    """The answer to a request that is no GraphQL request."""
+    return _response({"errors": [error.formatted]}, status, media, {**_hints(status, [error]), **headers})
+
+
+def payload(result: ExecutionResult) -> dict[str, Any]:
+    """What a result says, on every transport: no `data` if the operation never ran."""
+    answer: dict[str, Any] = {}
+    if result.errors:
+        answer["errors"] = [error.formatted for error in result.errors]
+    if not is_request_error(result.errors):
+        answer["data"] = result.data
+    if result.extensions:
+        answer["extensions"] = result.extensions
+    return answer
+
+
+def encode(data: object) -> bytes:
+    """JSON in UTF-8; slowly where a user's own JSON holds integers beyond 64 bits."""
+    try:
+        return orjson.dumps(data)
+    except TypeError:
+        return json.dumps(data, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _response(body: dict[str, Any], status: int, media: str, headers: Mapping[str, str]) -> Response:
+    # Whoever asked for a stream, and gets none, gets JSON.
+    shown = JSON if media == STREAM else media
+    return Response(encode(body), status, dict(headers), f"{shown}; charset=utf-8")
+
+
+def _hints(status: int, errors: Sequence[GraphQLError]) -> dict[str, str]:
+    if status == STATUS[ErrorCode.UNAUTHENTICATED]:
+        return {"WWW-Authenticate": "Bearer"}
+    wait = _extensions(errors).get("retryAfter")
+    return {"Retry-After": str(wait)} if wait is not None and status in NEVER_OK else {}
+
+
+def _extensions(errors: Sequence[GraphQLError]) -> dict[str, Any]:
+    return dict(errors[0].extensions or {}) if errors else {}

@@ -1,0 +1,95 @@
+"""Strawberry's schema, with the errors, limits and operations of this endpoint."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+from graphql import GraphQLError, get_operation_ast
+from graphql.execution import Executor
+from strawberry import Schema as StrawberrySchema
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.types import ExecutionContext
+from strawberry.types.base import StrawberryType
+from strawberry.types.graphql import OperationType
+from strawberry.types.scalar import ScalarDefinition, ScalarWrapper
+
+from domain.clock import system_clock
+from graph.errors import answered
+from graph.http.document import DocumentChecks
+from graph.limits import Limits
+
+
+class OneOperation(ExecutionContext):
+    """The operation that was asked for by name, or the only one; Strawberry's takes the first of several."""
+
+    @property
+    def operation_name(self) -> str | None:
+        """The name that the client gave, if it did."""
+        return self._provided_operation_name
+
+    @property
+    def operation_type(self) -> OperationType:
+        """Type of the operation. Raises RuntimeError, which Strawberry expects, if there is none such."""
+        document = self.graphql_document
+        operation = get_operation_ast(document, self.operation_name) if document else None
+        if operation is None:
+            raise RuntimeError("no such operation")
+        return OperationType(operation.operation.value)
+
+
+class Events(StrawberryGraphQLCoreExecutionContext):
+    """Resolves each event of a subscription with a fresh context: one kept longer would serve stale rows."""
+
+    def build_per_event_executor(self, payload: Any) -> Executor[Any]:
+        """The executor of one event."""
+        executor = super().build_per_event_executor(payload)
+        fresh = getattr(self.context_value, "fresh", None)
+        if fresh is not None:
+            executor.context_value = fresh()
+        return executor
+
+
+class Schema(StrawberrySchema):
+    """A schema whose errors are coded and masked, whose documents are bounded, and which runs one operation.
+
+    `open_schema` lets the anonymous read the whole schema, as GraphiQL does before anybody has signed in.
+    """
+
+    def __init__(
+        self,
+        query: type,
+        mutation: type | None = None,
+        subscription: type | None = None,
+        *,
+        types: Iterable[type | StrawberryType] = (),
+        extensions: Iterable[type[SchemaExtension] | Callable[[], SchemaExtension]] = (),
+        config: StrawberryConfig | None = None,
+        scalar_overrides: Mapping[object, type | ScalarWrapper | ScalarDefinition] | None = None,
+        limits: Limits | None = None,
+        open_schema: bool = False,
+    ) -> None:
+        checks = partial(DocumentChecks, limits or Limits(), open_schema=open_schema)
+        super().__init__(
+            query,
+            mutation,
+            subscription,
+            types=types,
+            extensions=(checks, *extensions),
+            config=config,
+            scalar_overrides=scalar_overrides,
+            execution_context_class=Events,
+        )
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Code, mask and log; Strawberry answers with the very list that it shows here, of streams too."""
+        context = execution_context.context if execution_context else None
+        errors[:] = answered(errors, getattr(context, "request_id", ""), system_clock())
+
+    def _create_execution_context(self, *args: Any, **kwargs: Any) -> ExecutionContext:
+        # Strawberry has no public way to say which class describes an operation.
+        made = super()._create_execution_context(*args, **kwargs)
+        values = {field.name: getattr(made, field.name) for field in fields(made)}
+        return OneOperation(**values, provided_operation_name=made._provided_operation_name)  # noqa: SLF001

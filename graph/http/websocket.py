@@ -1,0 +1,217 @@
+"""graphql-transport-ws: many operations on one socket, each with a context of its own."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
+from typing import Any, Protocol, cast
+
+from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
+from strawberry.types import ExecutionResult
+
+from domain.clock import system_clock
+from domain.errors import ErrorCode, Fault, Invalid, Unauthenticated, Unavailable
+from graph.errors import is_request_error, unforeseen
+from graph.http.bounds import HttpLimits
+from graph.http.contexts import Context, Contexts
+from graph.http.credentials import of_init
+from graph.http.frames import BadFrame, Frames
+from graph.http.request import Operation
+from graph.http.request_id import request_id
+from graph.http.response import payload
+
+log = logging.getLogger(__name__)
+
+
+class Host(Protocol):
+    """What a socket needs from the endpoint."""
+
+    contexts: Contexts
+    limits: HttpLimits
+
+
+class TooMany(Fault):
+    """More operations at once than one socket may hold."""
+
+    code = ErrorCode.RATE_LIMITED
+    message = "This socket holds as many operations as it may: complete one first."
+
+
+class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
+    """One socket, from its opening to its end.
+
+    Only `handle` closes it: whoever finds a reason sets the verdict, so that there is one close and one clean-up.
+    """
+
+    def __init__(self, **wiring: Any) -> None:
+        super().__init__(**wiring)
+        host = cast("Host", self.view)
+        loop = asyncio.get_running_loop()
+        self.contexts = host.contexts
+        self.limits = host.limits
+        self.frames = cast("Frames", self.websocket)
+        self.request_id = request_id(self.frames.ws.scope)
+        self.verdict: asyncio.Future[tuple[int, str]] = loop.create_future()
+        self.timer = loop.call_later(self.limits.init_seconds, self.end, 4408, "Connection initialisation timeout")
+        self.greeted = False
+        self.session: Context | None = None
+        self.running: dict[str, asyncio.Task[None]] = {}
+        # All that must be awaited at the end, completed operations that still clean up among them.
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def end(self, code: int, reason: str) -> None:
+        """Have the socket closed; the first reason counts."""
+        if not self.verdict.done():
+            self.verdict.set_result((code, reason))
+
+    async def handle(self) -> None:
+        """Serve the socket until the client leaves or there is a reason to close it."""
+        reading = self._start(self._read())
+        try:
+            await asyncio.wait((reading, self.verdict), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.timer.cancel()
+            # Everything is told to stop before the close frame goes out, and none of it can send after that; it is
+            # awaited last, for a slow clean-up must not hold the close back.
+            for task in self.tasks:
+                task.cancel()
+            await self._close()
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def _close(self) -> None:
+        if self.verdict.done():
+            # A client that does not read must not keep us waiting to say goodbye.
+            with suppress(WebSocketDisconnected, TimeoutError):
+                async with asyncio.timeout(self.limits.last_words_seconds):
+                    await self.frames.close(*self.verdict.result())
+
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    async def _read(self) -> None:
+        try:
+            async with aclosing(self.frames.receive(self.limits.message_bytes)) as messages:
+                async for message in messages:
+                    await self.handle_message(message)
+                    if self.verdict.done():
+                        return
+        except BadFrame as bad:
+            self.end(bad.code, bad.reason)
+        except WebSocketDisconnected:
+            return
+        except Exception:
+            log.exception("Unexpected error on a socket, request %s", self.request_id)
+            self.end(4500, "Internal server error")
+
+    async def handle_message(self, message: object) -> None:
+        """Do what a message says; close with 4400 if it is none of the protocol's."""
+        match message:
+            case {"type": "connection_init" | "ping" | "pong", "payload": given} if not isinstance(given, dict | None):
+                self.end(4400, "The payload must be an object")
+            case {"type": "connection_init", **rest}:
+                await self.greet(cast("Mapping[str, Any]", rest.get("payload") or {}))
+            case {"type": "ping", **rest}:
+                echo = {"payload": rest["payload"]} if rest.get("payload") is not None else {}
+                await self.frames.send_json({"type": "pong", **echo})
+            case {"type": "pong"}:
+                pass
+            case {"type": "subscribe", "id": str(name), "payload": dict(asked)} if name:
+                await self.subscribe(name, asked)
+            case {"type": "complete", "id": str(name)} if name:
+                self.complete(name)
+            case _:
+                self.end(4400, "The message is none of graphql-transport-ws")
+
+    async def greet(self, given: Mapping[str, Any]) -> None:
+        """Open the session of the socket, or close with 4401; clients do not come back after that."""
+        if self.greeted:
+            self.end(4429, "Too many initialisation requests")
+            return
+        self.greeted = True
+        self.timer.cancel()
+        try:
+            token = of_init(given, self.frames.ws.headers.get("authorization"))
+            session = await self.contexts.of_request(token, self.request_id)
+        except Unauthenticated as fault:
+            self.end(4401, f"Unauthenticated: {fault.reason}")
+        except Unavailable:
+            # Clients come back after this one.
+            self.end(1013, "Try again later")
+        else:
+            self.session = session
+            self._start(self._watch(session))
+            await self.frames.send_json({"type": "connection_ack"})
+
+    async def _watch(self, session: Context) -> None:
+        """Close with 4403 when the session ends; clients come back with a fresh token and their cursors."""
+        try:
+            fault = await session.ended()
+        except Exception:
+            log.exception("Cannot tell whether the session stands, request %s", self.request_id)
+            self.end(4500, "Internal server error")
+        else:
+            self.end(4403, f"Session ended: {fault.reason}")
+
+    async def subscribe(self, name: str, asked: Mapping[str, Any]) -> None:
+        """Start an operation, of any type."""
+        if self.session is None:
+            self.end(4401, "Unauthorized")
+        elif name in self.running:
+            self.end(4409, f"Subscriber for {name} already exists")
+        elif len(self.running) >= self.limits.operations_per_socket:
+            await self._fail(name, TooMany())
+        else:
+            try:
+                operation = Operation.of(asked)
+            except Invalid as fault:
+                self.end(4400, str(fault))
+            else:
+                self.running[name] = self._start(self._run(name, operation, self.session))
+
+    def complete(self, name: str) -> None:
+        """Stop an operation that the client has had enough of."""
+        if task := self.running.pop(name, None):
+            task.cancel()
+
+    async def _run(self, name: str, operation: Operation, session: Context) -> None:
+        try:
+            operation.check()
+            results = await self.schema.stream(
+                operation.query,
+                variable_values=operation.variables,
+                context_value=session.fresh(),
+                operation_name=operation.name,
+                operation_extensions=operation.extensions,
+            )
+            async with aclosing(results):
+                async for result in results:
+                    if not await self._next(name, cast("ExecutionResult", result)):
+                        return
+            await self._finish(name, {"type": "complete"})
+        except WebSocketDisconnected:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this operation alone, and it is logged
+            with suppress(WebSocketDisconnected):
+                await self._fail(name, error)
+
+    async def _next(self, name: str, result: ExecutionResult) -> bool:
+        """Send a result; false if it says that the operation could not go on, which is the last word on it."""
+        answer = payload(result)
+        if is_request_error(result.errors):
+            await self._finish(name, {"type": "error", "payload": answer["errors"]})
+            return False
+        await self.frames.send_json({"id": name, "type": "next", "payload": answer})
+        return True
+
+    async def _fail(self, name: str, error: Exception) -> None:
+        answer = unforeseen(error, self.request_id, system_clock())
+        await self._finish(name, {"type": "error", "payload": [answer.formatted]})
+
+    async def _finish(self, name: str, message: Mapping[str, Any]) -> None:
+        # The name is free before the client hears of the end, for it may use it again at once.
+        self.running.pop(name, None)
+        await self.frames.send_json({"id": name, **message})

@@ -1,0 +1,4 @@
+import 'graphiql/style.css';
+import './style.css';
+import './workers.js';
+import './app.js';
