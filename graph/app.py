@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ from graph.settings import ROOT, Settings
 from persistence.bell import Bell
 from persistence.database import Database
 from persistence.doors import Doors
+from persistence.housekeeping import keep_house
 
 OPERATIONS: Final = ROOT / "graph" / "operations"
 WEB: Final = ROOT / "web"
@@ -60,12 +61,12 @@ def make_app(
     sign_ins: Sequence[DemoSignIn] = (),
     *,
     schema: Schema | None = None,
-    bundling: bool = False,
+    alone: bool = True,
 ) -> Starlette:
     """The application: the API, GraphiQL and the health checks.
 
-    With `bundling`, GraphiQL is put together beside the running server where it is not yet. Tests hand in a schema
-    that is made once for all of them.
+    Unless it is `alone`, what belongs beside a server runs with it: housekeeping, and the bundling of GraphiQL. Tests
+    hand in a schema that is made once for all of them.
     """
     explorer = Explorer(WEB, operations(OPERATIONS), sign_ins, development=settings.development)
     endpoint = Endpoint(
@@ -82,19 +83,25 @@ def make_app(
         Route("/readyz", _ready, methods=["GET"]),
         *explorer.routes,
     ]
-    app = Starlette(routes=routes, middleware=_cors(settings), lifespan=partial(_beside, explorer) if bundling else None)
+    app = Starlette(
+        routes=routes, middleware=_cors(settings), lifespan=None if alone else partial(_beside, explorer, services)
+    )
     app.state.database = services.doors.database
     return app
 
 
 @asynccontextmanager
-async def _beside(explorer: Explorer, _: Starlette) -> AsyncIterator[None]:
-    """What runs beside the server: the bundling of GraphiQL, which delays no start."""
-    preparing = asyncio.create_task(explorer.prepare())
+async def _beside(explorer: Explorer, services: Services, _: Starlette) -> AsyncIterator[None]:
+    """What runs beside the server: housekeeping, and the bundling of GraphiQL, which delays no start."""
+    doors = services.doors
+    tasks = [
+        asyncio.create_task(explorer.prepare()),
+        asyncio.create_task(keep_house(doors.database, doors.clock)),
+    ]
     yield
-    preparing.cancel()
-    with suppress(asyncio.CancelledError):
-        await preparing
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _cors(settings: Settings) -> list[Middleware]:

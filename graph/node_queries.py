@@ -44,14 +44,14 @@ BY_IDS: Final[Mapping[str, Load]] = {
 }
 
 
-async def _found(context: Context, wanted: Sequence[tuple[str, UUID]]) -> dict[UUID, Entity]:
+async def _found(context: Context, wanted: Sequence[tuple[str, UUID]]) -> dict[tuple[str, UUID], Entity]:
     """The objects that the viewer may see, one statement for each type among them."""
     by_prefix: defaultdict[str, list[UUID]] = defaultdict(list)
     for prefix, row_id in wanted:
         by_prefix[prefix].append(row_id)
-    found: dict[UUID, Any] = {}
+    found: dict[tuple[str, UUID], Any] = {}
     for prefix, ids in by_prefix.items():
-        found |= {row.id: row for row in await context.read(BY_IDS[prefix], ids)}
+        found |= {(prefix, row.id): row for row in await context.read(BY_IDS[prefix], ids)}
     return found
 
 
@@ -66,9 +66,9 @@ class NodeQueries:
         """The object; raises NotFound."""
         wanted = split(id, "id")
         found = await _found(info.context, [wanted])
-        if wanted[1] not in found:
+        if wanted not in found:
             raise NotFound
-        return found[wanted[1]]
+        return found[wanted]
 
     @strawberry.field(
         description="Several objects by their ids, at most 100, in the order of the ids; null for each that there is "
@@ -83,4 +83,4 @@ class NodeQueries:
             raise Invalid.of("ids", f"holds more than {MOST} ids")
         wanted = [split(each, f"ids.{at}") for at, each in enumerate(ids)]
         found = await _found(info.context, wanted)
-        return [found.get(row_id) for _, row_id in wanted]
+        return [found.get(each) for each in wanted]

@@ -85,7 +85,7 @@ def _listener(settings: Settings) -> socket.socket:
 
 def _server(settings: Settings, services: Services, sign_ins: Sequence[DemoSignIn]) -> "_Server":
     config = uvicorn.Config(
-        make_app(settings, services, sign_ins, bundling=True),
+        make_app(settings, services, sign_ins, alone=False),
         log_level="warning",
         server_header=False,
         ws_max_size=HttpLimits().message_bytes,

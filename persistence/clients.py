@@ -42,6 +42,7 @@ from domain.clients import (
 )
 from domain.parties import Party, PartyRole
 from domain.text import words
+from persistence.identity import users
 from persistence.listing import Filter, Listing, one_of, plain
 from persistence.metadata import MOMENT, TEXTS, UUIDS, enum_column, table
 from persistence.portfolios import portfolios
@@ -133,7 +134,11 @@ PARTIES = (
     .where(client_parties.c.client_id == any_(bindparam("keys", type_=UUIDS)))
     .order_by(client_parties.c.id)
 )
-HAS_HISTORY = select(exists().where(portfolios.c.client_id == bindparam("client_id", type_=Uuid)))
+# An end client's sign-in is a history too: what it did stands in the audit trail under its user.
+HAS_HISTORY = select(
+    exists().where(portfolios.c.client_id == bindparam("client_id", type_=Uuid))
+    | exists().where(users.c.client_id == bindparam("client_id", type_=Uuid))
+)
 FORGET_WORDS = delete(client_words).where(client_words.c.client_id == bindparam("client_id", type_=Uuid))
 LEARN_WORDS = insert(client_words).from_select(
     ["client_id", "book_id", "word"],
@@ -225,7 +230,7 @@ class Clients(Listed[Client]):
         return await self.many(Party, PARTIES, viewer, keys=client_ids)
 
     async def has_history(self, client_id: UUID) -> bool:
-        """Whether the client has a portfolio."""
+        """Whether the client has a portfolio, or a user of its own."""
         return bool((await self.lent.rows(HAS_HISTORY, {"client_id": client_id}))[0][0])
 
     async def take_on(self, client: Client, profile: ClientProfile) -> None:

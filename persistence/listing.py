@@ -11,6 +11,7 @@ from sqlalchemy.types import BigInteger, Uuid
 
 from domain.access import Sight, Viewer
 from domain.entities import Entity
+from domain.errors import Invalid
 from domain.paging import Direction, Edge, Page, PageRequest
 from persistence.database import Lent
 from persistence.metadata import UUIDS
@@ -92,8 +93,11 @@ class Listing(Generic[E]):
         return values
 
     def _cursor_value(self, request: PageRequest, value: Any) -> Any:
-        """The key as the column's own type: a cursor holds dates, moments and numbers as text."""
-        return msgspec.convert(value, type=self.orders[request.order.field].type.python_type, strict=False)
+        """The key as the column's own type: a cursor holds dates, moments and numbers as text. Raises Invalid."""
+        try:
+            return msgspec.convert(value, type=self.orders[request.order.field].type.python_type, strict=False)
+        except msgspec.ValidationError as error:
+            raise Invalid.of("before" if request.backward else "after", "is not a cursor of this list") from error
 
     def _rows(self, shape: Shape) -> Select[Any]:
         """The matching rows, in order, from the cursor on, with the value they are ordered by as the last column."""
@@ -130,9 +134,7 @@ class Listing(Generic[E]):
         statement = self._text("page", self._shape(viewer, request), self._rows)
         return self._page(request, await lent.rows(statement, self._values(viewer, request)))
 
-    async def pages(
-        self, lent: Lent, viewer: Viewer, keys: Sequence[UUID], request: PageRequest
-    ) -> list[tuple[UUID, Page[E]]]:
+    async def pages(self, lent: Lent, viewer: Viewer, keys: Sequence[UUID], request: PageRequest) -> list[Page[E]]:
         """A page for each parent, in one statement."""
         statement = self._text("pages", self._shape(viewer, request), self._rows_by_parent)
         rows = await lent.rows(statement, self._values(viewer, request) | {"keys": keys})
@@ -140,7 +142,7 @@ class Listing(Generic[E]):
         grouped: dict[UUID, list[Record]] = {key: [] for key in keys}
         for row in rows:
             grouped[row[at]].append(row)
-        return [(key, self._page(request, found)) for key, found in grouped.items()]
+        return [self._page(request, found, key) for key, found in grouped.items()]
 
     async def count(self, lent: Lent, viewer: Viewer, request: PageRequest) -> int:
         """How many rows match at the root."""
@@ -167,7 +169,7 @@ class Listing(Generic[E]):
         found: dict[UUID, int] = {row[0]: row[1] for row in rows}
         return [(key, found.get(key, 0)) for key in keys]
 
-    def _page(self, request: PageRequest, rows: Sequence[Record]) -> Page[E]:
+    def _page(self, request: PageRequest, rows: Sequence[Record], parent: UUID | None = None) -> Page[E]:
         read = reader(self.entity)
         more = len(rows) > request.size
         kept = rows[: request.size]
@@ -182,6 +184,7 @@ class Listing(Generic[E]):
             has_next=resumed if request.backward else more,
             has_previous=more if request.backward else resumed,
             request=request,
+            parent=parent,
         )
 
 

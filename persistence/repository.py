@@ -210,7 +210,7 @@ class Listed(Repository, Generic[E]):
         """How many rows match."""
         return await self.listing.count(self.lent, viewer, request)
 
-    async def pages(self, viewer: Viewer, keys: Sequence[UUID], request: PageRequest) -> list[tuple[UUID, Page[E]]]:
+    async def pages(self, viewer: Viewer, keys: Sequence[UUID], request: PageRequest) -> list[Page[E]]:
         """A page beneath each parent, in one statement."""
         return await self.listing.pages(self.lent, viewer, keys, request)
 

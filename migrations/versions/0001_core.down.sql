@@ -1,4 +1,4 @@
-drop function session_stands(uuid), viewer_of(uuid, timestamptz);
+drop function session_stands(uuid), viewer_of(uuid, timestamptz), forget_expired(timestamptz);
 drop table
     audit_events,
     books,

@@ -499,10 +499,19 @@ create function viewer_of(session uuid, moment timestamptz)
     from sessions s join users u on u.id = s.user_id
     where s.id = session and s.revoked_at is null and s.expires_at > moment and u.status = 'ACTIVE'
 $$;
-revoke execute on function session_stands(uuid), viewer_of(uuid, timestamptz) from public;
+
+-- What is kept for a time only: the event log for 30 days, idempotency keys for 7, refresh tokens a day past their end.
+create function forget_expired(moment timestamptz) returns void
+    language sql security definer set search_path = public, pg_temp as $$
+    delete from events where occurred_at < moment - interval '30 days';
+    delete from receipts where created_at < moment - interval '7 days';
+    delete from refresh_tokens where expires_at < moment - interval '1 day';
+$$;
+revoke execute on function session_stands(uuid), viewer_of(uuid, timestamptz), forget_expired(timestamptz) from public;
 
 -- What the server may do at all, before the policies say on which rows.
-grant execute on function session_stands(uuid), viewer_of(uuid, timestamptz) to steward_app;
+grant execute on function session_stands(uuid), viewer_of(uuid, timestamptz), forget_expired(timestamptz)
+    to steward_app;
 grant usage on sequence account_numbers to steward_app;
 grant select on all tables in schema public to steward_app;
 grant insert on
