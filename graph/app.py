@@ -70,7 +70,7 @@ def make_app(
     """
     explorer = Explorer(WEB, operations(OPERATIONS), sign_ins, development=settings.development)
     endpoint = Endpoint(
-        schema or make_schema(),
+        schema or make_schema(open_schema=settings.development),
         Contexts(services),
         page=explorer.page,
         allowed_origins=list(settings.allowed_origins),

@@ -141,7 +141,9 @@ class Client(Node):
     created_at: datetime
     updated_at: datetime
     version: int
-    book: Book = batched(Books.by_ids, key="book_id", by="id", description="The book that the client is in.")
+    book: Book | None = batched(
+        Books.by_ids, key="book_id", by="id", description="The book that the client is in; none for end clients."
+    )
     household: LazyHousehold | None = batched(
         Households.by_ids,
         key="household_id",

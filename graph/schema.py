@@ -49,7 +49,7 @@ class Subscription(NotificationSubscriptions):
     """All subscriptions."""
 
 
-def make_schema(limits: Limits | None = None, *, open_schema: bool = True) -> Schema:
+def make_schema(limits: Limits | None = None, *, open_schema: bool = False) -> Schema:
     """The schema; `open_schema` lets the anonymous read it, as GraphiQL does before anybody has signed in."""
     config = StrawberryConfig(scalar_map=SCALARS, sort_schema=True)
     return Schema(Query, Mutation, Subscription, config=config, limits=limits, open_schema=open_schema)

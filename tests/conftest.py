@@ -113,7 +113,7 @@ async def services(settings: Settings, database_url: str, cluster: EmbeddedServe
 @pytest.fixture(scope="session")
 def schema() -> Schema:
     """The schema, which takes long to make and knows no database."""
-    return make_schema()
+    return make_schema(open_schema=True)
 
 
 @pytest.fixture

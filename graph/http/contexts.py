@@ -27,7 +27,8 @@ class Context(Protocol):
 
         Awaited once for each socket or event stream, from its start to its end, and cancelled when the client
         leaves: so let it sleep on a timer and on a wake-up, never poll, and hold no connection meanwhile.
-        Its `reason` is EXPIRED or REVOKED. For the anonymous it never returns.
+        Its `reason` is EXPIRED or REVOKED. For the anonymous it never returns. Raises Unavailable if nobody can tell
+        any more, which ends the socket or the stream with a sign to come back.
         """
 
 

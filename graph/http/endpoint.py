@@ -1,7 +1,7 @@
 """The one address of the API: plain HTTP, server-sent events and WebSockets."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
 
 from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, Request
@@ -33,7 +33,7 @@ from graph.http.websocket import Connection
 
 Page = Callable[[Request], Awaitable[Response]]
 
-ALLOW = {"Allow": "GET, HEAD, POST, OPTIONS"}
+ALLOW: Final[Mapping[str, str]] = {"Allow": "GET, HEAD, POST, OPTIONS"}
 
 
 class Endpoint(GraphQL[Any, None]):

@@ -1,11 +1,14 @@
 """Headers that every answer carries."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
 # Answers hold clients' data: no cache may keep them, no browser may guess what they are,
 # and no address of a page (it may hold a query) travels to others.
-GUARDS = {
+GUARDS: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",

@@ -1,9 +1,8 @@
 """Status, media type and bytes of an answer, as the GraphQL-over-HTTP specification has them."""
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from graphql import GraphQLError
@@ -14,10 +13,8 @@ from domain.errors import ErrorCode
 from graph.errors import is_request_error
 from graph.http.accept import JSON, STREAM
 
-log = logging.getLogger(__name__)
-
 # The status of an operation that never ran; 400 for what is not listed.
-STATUS: Mapping[str, int] = {
+STATUS: Final[Mapping[str, int]] = {
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.FORBIDDEN: 403,
     ErrorCode.RATE_LIMITED: 429,

@@ -1,7 +1,6 @@
 """Server-sent events: graphql-sse, one operation a connection."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any
@@ -14,8 +13,6 @@ from graph.http.accept import STREAM
 from graph.http.bounds import HttpLimits
 from graph.http.contexts import Context
 from graph.http.response import encode, payload
-
-log = logging.getLogger(__name__)
 
 HEADERS = (
     (b"content-type", f"{STREAM}; charset=utf-8".encode()),

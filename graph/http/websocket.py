@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
 
@@ -22,6 +22,9 @@ from graph.http.request_id import request_id
 from graph.http.response import payload
 
 log = logging.getLogger(__name__)
+
+# Codes that clients come back after, unlike 4500.
+AWAY = (1013, "Try again later")
 
 
 class Host(Protocol):
@@ -86,8 +89,8 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
                 async with asyncio.timeout(self.limits.last_words_seconds):
                     await self.frames.close(*self.verdict.result())
 
-    def _start(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.create_task(work)
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
@@ -139,8 +142,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         except Unauthenticated as fault:
             self.end(4401, f"Unauthenticated: {fault.reason}")
         except Unavailable:
-            # Clients come back after this one.
-            self.end(1013, "Try again later")
+            self.end(*AWAY)
         else:
             self.session = session
             self._start(self._watch(session))
@@ -150,6 +152,8 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         """Close with 4403 when the session ends; clients come back with a fresh token and their cursors."""
         try:
             fault = await session.ended()
+        except Unavailable:
+            self.end(*AWAY)
         except Exception:
             log.exception("Cannot tell whether the session stands, request %s", self.request_id)
             self.end(4500, "Internal server error")

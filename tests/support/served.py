@@ -27,7 +27,7 @@ class Served(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def served(app: Starlette) -> AsyncIterator[Served]:
     """Serve on a free port of loopback until the end of the block."""
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

@@ -1,0 +1,1 @@
+"""The endpoint, by real HTTP and real sockets."""
