@@ -8,9 +8,10 @@ from uuid import UUID
 
 import msgspec
 
-from domain.access import Action, Viewer, require
+from domain.access import Action, Role, Viewer, require
 from domain.entities import Entity
-from domain.errors import Refusal, RefusalCode
+from domain.errors import NotFound, Refusal, RefusalCode
+from domain.identity import User
 from domain.text import fold, invalid, named
 from domain.work import Work
 
@@ -73,7 +74,8 @@ class Membership(Entity, frozen=True):
     def overlaps(self, starts_on: date, ends_on: date | None) -> bool:
         """Whether it shares a day with that time."""
         begins_in_time = ends_on is None or self.starts_on <= ends_on
-        return begins_in_time and (self.ends_on is None or self.ends_on >= starts_on)
+        # One that was ended before it began holds no day at all.
+        return begins_in_time and (self.ends_on is None or self.ends_on >= max(starts_on, self.starts_on))
 
 
 class BookFilter(msgspec.Struct, frozen=True):
@@ -127,27 +129,49 @@ async def add_member(work: Work, viewer: Viewer, new: NewMembership) -> Membersh
     """Make somebody a member, from today or the given day on. Refuses: INVALID_VALUE, OVERLAPPING_MEMBERSHIP."""
     require(viewer, Action.MANAGE_MEMBERS)
     book = await work.books.locked(viewer, new.book_id)
-    user = await work.identities.user(new.user_id)
+    user = await _staff(work, viewer, new.user_id)
     starts_on = new.starts_on or viewer.today(work.now)
     if new.ends_on is not None and new.ends_on < starts_on:
         raise invalid("endsOn", "A membership ends on or after its first day.")
-    for other in await work.books.memberships_of(viewer, [book.id]):
-        if other.user_id == user.id and other.overlaps(starts_on, new.ends_on):
-            raise Refusal(
-                RefusalCode.OVERLAPPING_MEMBERSHIP, "This person is a member in that time already.", ("input", "userId")
-            )
     membership = Membership(work.new_id(), book.id, user.id, new.kind, starts_on, new.ends_on, 1)
+    await _check_overlaps(work, viewer, membership, "userId")
     await work.books.add_membership(membership)
     return membership
 
 
+async def _check_overlaps(work: Work, viewer: Viewer, membership: Membership, field: str) -> None:
+    for other in await work.books.memberships_of(viewer, [membership.book_id]):
+        same = other.user_id == membership.user_id and other.id != membership.id
+        if same and other.overlaps(membership.starts_on, membership.ends_on):
+            message = "This person is a member in that time already."
+            raise Refusal(RefusalCode.OVERLAPPING_MEMBERSHIP, message, ("input", field))
+
+
+async def _staff(work: Work, viewer: Viewer, user_id: UUID) -> User:
+    """Whoever may be a member: an end client would be told of what happens to the other clients of the book."""
+    for user in await work.identities.by_ids(viewer, [user_id]):
+        if user.role is Role.CLIENT:
+            raise invalid("userId", "An end client is no member of a book.")
+        return user
+    raise NotFound
+
+
 async def end_membership(work: Work, viewer: Viewer, membership_id: UUID, ends_on: date | None) -> Membership:
-    """End a membership with a day, by default yesterday, so that it counts no more. Refuses: MEMBERSHIP_ENDED."""
+    """End a membership with a day, by default yesterday, so that it counts no more.
+
+    One that has not begun never will, if its last day lies before its first. Refuses: MEMBERSHIP_ENDED,
+    INVALID_VALUE, OVERLAPPING_MEMBERSHIP.
+    """
     require(viewer, Action.MANAGE_MEMBERS)
     membership = await work.books.membership(viewer, membership_id)
     today = viewer.today(work.now)
-    last = ends_on or date.fromordinal(today.toordinal() - 1)
-    if membership.ends_on is not None and membership.ends_on <= min(last, today):
+    if membership.ends_on is not None and (membership.ends_on < today or membership.ends_on == ends_on):
         raise Refusal(RefusalCode.MEMBERSHIP_ENDED, "The membership has ended already.", ("input", "membershipId"))
+    # Counted in ordinals, for the first day of the calendar has none before it.
+    first = membership.starts_on.toordinal()
+    if ends_on is not None and ends_on.toordinal() < first - 1:
+        raise invalid("endsOn", "A membership ends at the earliest the day before its first day.")
+    last = ends_on or date.fromordinal(max(today.toordinal(), first) - 1)
     changed = msgspec.structs.replace(membership, ends_on=last, version=membership.version + 1)
+    await _check_overlaps(work, viewer, changed, "endsOn")
     return await work.books.replace_membership(membership, changed)

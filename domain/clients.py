@@ -1,9 +1,10 @@
 """Clients of the firm: who they are, whose book they are in, and how they change."""
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from domain.access import Action, Viewer, require
 from domain.entities import Entity
 from domain.errors import Refusal, RefusalCode
+from domain.money import as_currency
 from domain.notifications import Notice, NotificationKind
 from domain.parties import NewParty, Party, check_parties
 from domain.text import email, fold, invalid, named, noted
@@ -216,8 +218,11 @@ class Extras(msgspec.Struct, frozen=True):
     do_not_disturb: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-MOST_TAGS = 20
-LONGEST_TAG = 40
+MOST_TAGS: Final = 20
+LONGEST_TAG: Final = 40
+_GROUPING: Final = str.maketrans("", "", " ()-./")
+_PHONE: Final = re.compile(r"\+?[0-9]{7,15}")  # E.164
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 
 
 def _given(struct: msgspec.Struct) -> dict[str, object]:
@@ -229,32 +234,38 @@ def _given(struct: msgspec.Struct) -> dict[str, object]:
 def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     kept = tuple(dict.fromkeys(" ".join(tag.split()).lower() for tag in tags if tag.strip()))
     if len(kept) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in kept):
-        raise invalid("tags", f"A client has at most {MOST_TAGS} tags of at most {LONGEST_TAG} characters.")
+        raise invalid("details.tags", f"A client has at most {MOST_TAGS} tags of at most {LONGEST_TAG} characters.")
     return kept
 
 
 def _phone(text: str | None) -> str | None:
     if text is None or not text.strip():
         return None
-    digits = "".join(mark for mark in text if mark.isdigit() or mark == "+")
-    if not 7 <= len(digits.lstrip("+")) <= 15 or not set(text) <= set("+0123456789 ()-./"):  # noqa: PLR2004 - E.164
-        raise invalid("phone", "This is not a telephone number.")
+    digits = text.translate(_GROUPING)
+    if not _PHONE.fullmatch(digits):
+        raise invalid("details.phone", "This is not a telephone number.")
     return digits
+
+
+def _language(code: str) -> str:
+    if not _LANGUAGE.fullmatch(code):
+        raise invalid("details.language", "A language is a code of ISO 639, such as en.")
+    return code
 
 
 def _checked(client: Client, today: date) -> Client:
     """The client with its texts put in form; refuses values that its rules decline."""
-    name = named(client.name, "name")
+    name = named(client.name, "details.name")
     born = client.date_of_birth
     if born is not None and born > today:
-        raise invalid("dateOfBirth", "Nobody is born in the future.")
+        raise invalid("details.dateOfBirth", "Nobody is born in the future.")
     if client.kyc_status is KycStatus.VERIFIED and client.kyc_expires_on is None:
-        raise invalid("kycExpiresOn", "A verification has an expiry date.")
+        raise invalid("details.kycExpiresOn", "A verification has an expiry date.")
     return msgspec.structs.replace(
         client,
         name=name,
         sort_name=fold(name),
-        email=email(client.email, "email"),
+        email=email(client.email, "details.email"),
         phone=_phone(client.phone),
         tags=_tags(client.tags),
     )
@@ -289,7 +300,7 @@ async def create(work: Work, viewer: Viewer, new: NewClient) -> Client:
         risk_profile=None,
         kyc_status=KycStatus.PENDING,
         kyc_expires_on=None,
-        currency=new.currency,
+        currency=as_currency(new.currency),
         tags=(),
         created_at=work.now,
         updated_at=work.now,
@@ -315,7 +326,7 @@ async def update(work: Work, viewer: Viewer, change: ClientChange) -> Client:
     require(viewer, Action.UPDATE_CLIENT)
     before = await _open_client(work, viewer, change.client_id)
     described = await _described(work, viewer, before, change.details)
-    after = msgspec.structs.replace(described, version=change.version + 1, updated_at=work.now)
+    after = msgspec.structs.replace(described, version=before.version + 1, updated_at=work.now)
     # A version that is no longer the last makes the write itself fail: the database referees.
     await work.clients.replace(msgspec.structs.replace(before, version=change.version), after)
     await _store_extras(work, viewer, after, change.extras, adding=False)
@@ -330,11 +341,11 @@ async def archive(work: Work, viewer: Viewer, client_id: UUID, version: int) -> 
 
 
 async def delete(work: Work, viewer: Viewer, client_id: UUID) -> UUID:
-    """Remove a client that has no portfolio. Refuses: HAS_HISTORY."""
+    """Remove a client that has no portfolio and no user. Refuses: HAS_HISTORY."""
     require(viewer, Action.UPDATE_CLIENT)
     client = await work.clients.locked(viewer, client_id)
     if await work.clients.has_history(client.id):
-        raise Refusal(RefusalCode.HAS_HISTORY, "The client has portfolios; archive it instead.", ("input", "clientId"))
+        raise Refusal(RefusalCode.HAS_HISTORY, "The client has a history; archive it instead.", ("input", "clientId"))
     await work.clients.remove(client)
     return client.id
 
@@ -347,7 +358,7 @@ async def move(work: Work, viewer: Viewer, client_id: UUID, book_id: UUID, versi
     if book.id == before.book_id:
         raise invalid("bookId", "The client is in this book already.")
     seen = msgspec.structs.replace(before, version=version)
-    after = msgspec.structs.replace(before, book_id=book.id, version=version + 1, updated_at=work.now)
+    after = msgspec.structs.replace(before, book_id=book.id, version=before.version + 1, updated_at=work.now)
     await work.clients.replace(seen, after)
     await _tell(work, viewer, NotificationKind.CLIENT_LEFT, after, before.book_id)
     await _tell(work, viewer, NotificationKind.CLIENT_ARRIVED, after, book.id)
@@ -374,8 +385,10 @@ async def _store_extras(work: Work, viewer: Viewer, client: Client, extras: Extr
     profile = {name: value for name, value in _given(extras).items() if name not in {"tax_id", "parties"}}
     if profile:
         before = await work.clients.profile(viewer, client.id)
+        if isinstance(extras.language, str):
+            profile["language"] = _language(extras.language)
         if "notes" in profile:
-            profile["notes"] = noted(extras.notes or "", "notes")
+            profile["notes"] = noted(extras.notes or "", "details.notes")
         await work.clients.replace_profile(before, msgspec.structs.replace(before, **profile))
 
 
@@ -392,7 +405,7 @@ async def _store_parties(work: Work, viewer: Viewer, client: Client, extras: Ext
 async def _sealed(work: Work, client_id: UUID, text: str) -> TaxId:
     tax_id = "".join(text.split()).upper()
     if not 5 <= len(tax_id) <= 20 or not tax_id.isascii() or not tax_id.isalnum():  # noqa: PLR2004 - from PAN to LEI
-        raise invalid("taxId", "A tax id has 5 to 20 letters and digits.")
+        raise invalid("details.taxId", "A tax id has 5 to 20 letters and digits.")
     masked = "•" * (len(tax_id) - 4) + tax_id[-4:]
     return TaxId(client_id, await work.vault.seal(client_id, tax_id), masked)
 

@@ -7,6 +7,7 @@ import msgspec
 
 from domain.access import Action, Viewer, require
 from domain.entities import Entity
+from domain.money import as_currency
 from domain.text import fold, named
 from domain.work import Work
 
@@ -34,6 +35,7 @@ class Households(Protocol):
     """The storage of households."""
 
     async def one(self, viewer: Viewer, household_id: UUID) -> Household: ...  # noqa: D102 - the signature says it
+    async def locked(self, viewer: Viewer, household_id: UUID) -> Household: ...  # noqa: D102
     async def add(self, household: Household) -> None: ...  # noqa: D102
     async def replace(self, before: Household, after: Household) -> Household: ...  # noqa: D102
 
@@ -51,7 +53,7 @@ async def create(work: Work, viewer: Viewer, new: NewHousehold) -> Household:
     require(viewer, Action.CREATE_CLIENT)
     book = await work.books.one(viewer, new.book_id)
     name = named(new.name, "name")
-    household = Household(work.new_id(), book.id, name, fold(name), new.currency, 1)
+    household = Household(work.new_id(), book.id, name, fold(name), as_currency(new.currency), 1)
     await work.households.add(household)
     return household
 
@@ -59,7 +61,7 @@ async def create(work: Work, viewer: Viewer, new: NewHousehold) -> Household:
 async def rename(work: Work, viewer: Viewer, household_id: UUID, version: int, name: str) -> Household:
     """Give a household another name. Refuses: INVALID_VALUE, STALE_VERSION."""
     require(viewer, Action.UPDATE_CLIENT)
-    before = msgspec.structs.replace(await work.households.one(viewer, household_id), version=version)
+    before = await work.households.locked(viewer, household_id)
     checked = named(name, "name")
-    after = msgspec.structs.replace(before, name=checked, sort_name=fold(checked), version=version + 1)
-    return await work.households.replace(before, after)
+    after = msgspec.structs.replace(before, name=checked, sort_name=fold(checked), version=before.version + 1)
+    return await work.households.replace(msgspec.structs.replace(before, version=version), after)

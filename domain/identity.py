@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Final, Protocol
@@ -13,7 +14,7 @@ import argon2
 import jwt
 import msgspec
 
-from domain.access import Role
+from domain.access import Role, Viewer
 from domain.entities import Entity
 from domain.errors import Refusal, RefusalCode, Unauthenticated
 from domain.text import email as checked_email
@@ -107,6 +108,7 @@ class Identities(Protocol):
     """The storage of users, credentials and sessions."""
 
     async def user(self, user_id: UUID) -> User: ...  # noqa: D102 - the signature says it, here and below
+    async def by_ids(self, viewer: Viewer, user_ids: Sequence[UUID]) -> list[User]: ...  # noqa: D102
     async def add_user(self, user: User, credential: Credential) -> bool: ...  # noqa: D102
     async def add_session(self, session: Session, token: RefreshToken) -> None: ...  # noqa: D102
     async def locked_token(self, digest: str) -> tuple[RefreshToken, Session] | None: ...  # noqa: D102
@@ -272,6 +274,8 @@ async def refresh(work: Work, tokens: Tokens, text: str) -> Grant | Unauthentica
     if used.expires_at <= work.now:
         return Unauthenticated("The refresh token has expired; sign in again.", reason="EXPIRED")
     user = await work.identities.user(session.user_id)
+    if user.status is not UserStatus.ACTIVE:
+        return Unauthenticated("The session has ended.", reason="REVOKED")
     longer = msgspec.structs.replace(session, expires_at=work.now + tokens.lives.refresh)
     new_text, stored = _new_token(work, longer, tokens.lives)
     await work.identities.rotate(used, longer, stored)

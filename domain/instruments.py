@@ -50,6 +50,15 @@ class Price(Entity, frozen=True):
     close: Decimal
 
 
+class ClosingPrice(msgspec.Struct, frozen=True, gc=False):
+    """The raw closing price of one unit of an instrument on a day, in its currency."""
+
+    instrument_id: UUID
+    on: date
+    price: Decimal
+    currency: str
+
+
 class FxRate(Entity, frozen=True):
     """What one unit of a currency is worth in US dollars on a day."""
 

@@ -55,7 +55,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
         try:
             raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
             cursor = msgspec.msgpack.decode(raw, type=cls)
-        except (ValueError, UnicodeEncodeError, msgspec.DecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise Invalid.of(field, "is not a cursor of this list") from error
         if cursor.encode() != text:
             raise Invalid.of(field, "is not a cursor of this list")
@@ -128,9 +128,13 @@ class Edge(msgspec.Struct, Generic[E], frozen=True):
 
 
 class Page(msgspec.Struct, Generic[E], frozen=True):
-    """One page: its rows in the list's order, and whether there are more on either side."""
+    """One page: its rows in the list's order, and whether there are more on either side.
+
+    `parent` is what the list hangs on, for a page beneath a list.
+    """
 
     edges: tuple[Edge[E], ...]
     has_next: bool
     has_previous: bool
     request: PageRequest
+    parent: UUID | None = None

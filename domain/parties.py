@@ -61,13 +61,16 @@ class NewParty(msgspec.Struct, frozen=True):
     share: Decimal | None = None
 
     def of(self, client_id: UUID, party_id: UUID) -> Party:
-        """The party of a client."""
-        name = named(self.name, "parties.name")
-        return Party(party_id, client_id, self.role, name, self.date_of_birth, self.relationship, self.share)
+        """The party of a client. Refuses: INVALID_VALUE."""
+        name = named(self.name, FIELD)
+        relationship = named(self.relationship, FIELD) if self.relationship and self.relationship.strip() else None
+        return Party(party_id, client_id, self.role, name, self.date_of_birth, relationship, self.share)
 
 
 MOST_PARTIES: Final = 30
 WHOLE: Final = Decimal(100)
+SHARE: Final = Decimal("0.0001")  # numeric(7,4)
+FIELD: Final = "details.parties"
 
 # How many persons of which role a kind of client needs at least.
 NEEDED: Final[Mapping[str, tuple[PartyRole, int]]] = {
@@ -82,12 +85,19 @@ NEEDED: Final[Mapping[str, tuple[PartyRole, int]]] = {
 def check_parties(kind: str, parties: Sequence[NewParty]) -> None:
     """Refuse, as INVALID_VALUE, parties that do not fit the kind of client, or nominees whose shares are not whole."""
     if len(parties) > MOST_PARTIES:
-        raise invalid("parties", f"A client has at most {MOST_PARTIES} parties.")
+        raise invalid(FIELD, f"A client has at most {MOST_PARTIES} parties.")
     role, least = NEEDED.get(kind, (PartyRole.HOLDER, 0))
     if sum(party.role is role for party in parties) < least:
-        raise invalid("parties", f"A client of the kind {kind} needs at least {least} of the role {role}.")
+        raise invalid(FIELD, f"A client of the kind {kind} needs at least {least} of the role {role}.")
+    _check_shares(parties)
+
+
+def _check_shares(parties: Sequence[NewParty]) -> None:
+    for share in (party.share for party in parties):
+        if share is not None and not (0 < share <= WHOLE and share == share.quantize(SHARE)):
+            raise invalid(FIELD, "A share is above 0 and up to 100 percent, with at most four places.")
     shares = [party.share for party in parties if party.role is PartyRole.NOMINEE]
-    if any(share is None or not 0 < share <= WHOLE for share in shares):
-        raise invalid("parties", "A nominee has a share above 0 and up to 100 percent.")
+    if None in shares:
+        raise invalid(FIELD, "A nominee has a share.")
     if shares and sum(share for share in shares if share is not None) != WHOLE:
-        raise invalid("parties", "The shares of the nominees add up to 100 percent.")
+        raise invalid(FIELD, "The shares of the nominees add up to 100 percent.")

@@ -1,7 +1,7 @@
 """Portfolios: a client's accounts with a custodian, and what they aim at."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -84,6 +84,13 @@ class Portfolios(Protocol):
     async def replace_targets(self, before: Sequence[Target], after: Sequence[Target]) -> None: ...  # noqa: D102
 
 
+class TargetWeight(msgspec.Struct, frozen=True):
+    """What a target allocation gives to an asset class: a fraction."""
+
+    asset_class: AssetClass
+    weight: Decimal
+
+
 class NewPortfolio(msgspec.Struct, frozen=True):
     """What opens a portfolio; without an account number the firm gives one."""
 
@@ -93,7 +100,7 @@ class NewPortfolio(msgspec.Struct, frozen=True):
     account_number: str | None = None
     benchmark: str | None = None
     opened_on: date | None = None
-    targets: tuple[tuple[AssetClass, Decimal], ...] = ()
+    targets: tuple[TargetWeight, ...] = ()
 
 
 class PortfolioChange(msgspec.Struct, frozen=True):
@@ -103,7 +110,7 @@ class PortfolioChange(msgspec.Struct, frozen=True):
     version: int
     name: str | msgspec.UnsetType = msgspec.UNSET
     benchmark: str | msgspec.UnsetType | None = msgspec.UNSET
-    targets: tuple[tuple[AssetClass, Decimal], ...] | msgspec.UnsetType = msgspec.UNSET
+    targets: tuple[TargetWeight, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 async def open_portfolio(work: Work, viewer: Viewer, new: NewPortfolio) -> Portfolio:
@@ -147,8 +154,9 @@ async def update(work: Work, viewer: Viewer, change: PortfolioChange) -> Portfol
         name=name,
         sort_name=fold(name),
         benchmark=before.benchmark if unchanged else _benchmark(change.benchmark),
-        version=change.version + 1,
+        version=before.version + 1,
     )
+    # A version that is no longer the last makes the write itself fail: the database referees.
     await work.portfolios.replace(msgspec.structs.replace(before, version=change.version), after)
     if not isinstance(change.targets, msgspec.UnsetType):
         targets = await work.portfolios.targets_of(viewer, [after.id])
@@ -169,8 +177,8 @@ def _benchmark(text: object) -> str | None:
     return benchmark or None
 
 
-def _targets(portfolio_id: UUID, targets: Sequence[tuple[AssetClass, Decimal]]) -> list[Target]:
-    weights: Mapping[AssetClass, Decimal] = dict(targets)
+def _targets(portfolio_id: UUID, targets: Sequence[TargetWeight]) -> list[Target]:
+    weights = {target.asset_class: target.weight for target in targets}
     if len(weights) < len(targets):
         raise invalid("targets", "Each asset class is given once.")
     if any(not 0 < weight <= 1 for weight in weights.values()) or (weights and sum(weights.values()) != 1):

@@ -9,6 +9,8 @@ from uuid import UUID
 import msgspec
 
 from domain.entities import Entity
+from domain.ledger import average_cost
+from domain.money import arithmetic
 
 
 class Position(Entity, frozen=True):
@@ -31,9 +33,14 @@ class Position(Entity, frozen=True):
     currency: str
     version: int
 
+    @property
+    def average_cost(self) -> Decimal | None:
+        """Cost of one unit, unrounded; none when nothing is held."""
+        return average_cost(self.total_cost, self.quantity)
+
 
 class Lot(Entity, frozen=True):
-    """What is left of one acquisition, with its cost, oldest first by `ordinal`."""
+    """What is left of one acquisition, with its cost in `currency`, the instrument's; oldest first by `ordinal`."""
 
     id: UUID
     position_id: UUID
@@ -41,6 +48,7 @@ class Lot(Entity, frozen=True):
     opened_on: date
     quantity: Decimal
     cost: Decimal
+    currency: str
 
 
 class CashBalance(Entity, frozen=True):
@@ -81,6 +89,13 @@ class Cash(Protocol):
 class Settled(msgspec.Struct, frozen=True):
     """Cash in one currency on a day: what has settled, and what is still to come or to go."""
 
+    portfolio_id: UUID
     currency: str
     settled: Decimal
     unsettled: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """Cash by trade date, settled or not."""
+        with arithmetic():
+            return self.settled + self.unsettled

@@ -197,7 +197,15 @@ def folded(portfolio: Portfolio, instrument: Instrument, holding: Holding) -> tu
         version=1,
     )
     lots = [
-        Lot(derived_id("lot", lot.transaction_id), position.id, ordinal, lot.opened_on, lot.quantity, lot.cost)
+        Lot(
+            id=derived_id("lot", lot.transaction_id),
+            position_id=position.id,
+            ordinal=ordinal,
+            opened_on=lot.opened_on,
+            quantity=lot.quantity,
+            cost=lot.cost,
+            currency=instrument.currency,
+        )
         for ordinal, lot in enumerate(holding.lots)
     ]
     return position, lots

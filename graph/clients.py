@@ -16,12 +16,14 @@ from domain.parties import PartyRole
 from graph.batching import batched
 from graph.books import Book
 from graph.context import Info
+from graph.dated import dated
 from graph.described import enum, input_, type_
 from graph.ids import decode, encode
 from graph.inputs import into
 from graph.lists import Connection, Lists, listed
 from graph.mutations import Payload, mutation
 from graph.nodes import Node, OfEntity
+from graph.valuation import CLIENT_VALUES, Wealth
 from persistence.books import Books
 from persistence.clients import Clients
 from persistence.households import Households
@@ -164,6 +166,12 @@ class Client(Node):
     )
     profile: ClientProfile = batched(
         Clients.profiles, key="id", by="id", description="Notes and preferences of the client."
+    )
+    wealth = dated(
+        CLIENT_VALUES,
+        Wealth,
+        key="id",
+        description="What all portfolios of the client are worth together, and how that divides.",
     )
     tax_id: TaxId | None = batched(Clients.tax_ids, key="id", by="id", description="The client's tax id, masked.")
 

@@ -52,7 +52,10 @@ def mutation(resolver: Callable[..., Awaitable[T]]) -> Any:
             error = UserError(code=refusal.code, message=refusal.message, field=list(refusal.field))
             return _payload_type(resolver)(user_errors=[error])
 
-    return strawberry.mutation(resolver=answered, description=(resolver.__doc__ or "").strip())
+    field = strawberry.mutation(resolver=answered, description=(resolver.__doc__ or "").strip())
+    for argument in field.arguments:
+        argument.description = "What is to be done; the input's own fields say more."
+    return field
 
 
 def _payload_type(resolver: Callable[..., Any]) -> Any:

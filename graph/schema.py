@@ -49,12 +49,15 @@ class Subscription(NotificationSubscriptions):
     """All subscriptions."""
 
 
-def make_schema(limits: Limits | None = None, *, open_schema: bool = False) -> Schema:
-    """The schema; `open_schema` lets the anonymous read it, as GraphiQL does before anybody has signed in."""
-    config = StrawberryConfig(scalar_map=SCALARS, sort_schema=True)
+def make_schema(limits: Limits | None = None, *, open_schema: bool = False, for_print: bool = False) -> Schema:
+    """The schema; `open_schema` lets the anonymous read it, as GraphiQL does before anybody has signed in.
+
+    Only `for_print` is it sorted: sorting makes plain enums of Strawberry's, whose input would be text, not values.
+    """
+    config = StrawberryConfig(scalar_map=SCALARS, sort_schema=for_print)
     return Schema(Query, Mutation, Subscription, config=config, limits=limits, open_schema=open_schema)
 
 
 def schema_text() -> str:
     """The schema in GraphQL's own language, as `schema.graphql` holds it."""
-    return make_schema().as_str() + "\n"
+    return make_schema(for_print=True).as_str() + "\n"

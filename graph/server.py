@@ -58,6 +58,7 @@ async def database(settings: Settings) -> AsyncIterator[Place]:
 async def serve(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; gives the exit code. Raises SettingsError if the port is taken."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with _listener(settings) as listener:
         async with database(settings) as place:
             await migrate(place.url)
@@ -161,7 +162,10 @@ async def load_demo(settings: Settings, clients: int) -> None:
     async with database(settings) as place:
         await migrate(place.url)
         summary = await _load(settings, place, clients)
-        print(summary)  # noqa: T201 - a command's answer
+    counted = ", ".join(
+        f"{summary.counts[name]:,} {name}" for name in ("users", "clients", "portfolios", "transactions")
+    )
+    print(f"The demo firm has {counted}.")  # noqa: T201 - a command's answer
 
 
 async def create_user(settings: Settings, options: argparse.Namespace, password: str) -> User:

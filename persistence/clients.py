@@ -160,16 +160,24 @@ def words_of(client: Client) -> list[str]:
     return sorted(words(client.name, client.email, client.phone, *client.tags))
 
 
-def _found_by(text: str) -> Mapping[str, Any]:
-    """Each word of a search as a range of words that begin with it."""
-    starts = sorted(words(text))
+def _found_by(text: str) -> Mapping[str, Any] | None:
+    """Each word of a search as a range of words that begin with it; a search without words finds everybody."""
+    if not (starts := sorted(words(text))):
+        return None
     return {"word_starts": starts, "word_ends": [start + "\U0010ffff" for start in starts], "word_count": len(starts)}
 
 
+def _tagged(text: str) -> Mapping[str, Any]:
+    """A tag as it is stored."""
+    return {"tag": " ".join(text.split()).lower()}
+
+
 def _matches_text() -> ColumnElement[bool]:
-    start = func.unnest(bindparam("word_starts", type_=TEXTS), bindparam("word_ends", type_=TEXTS)).table_valued(
-        "first", "last", name="wanted"
-    ).render_derived()
+    start = (
+        func.unnest(bindparam("word_starts", type_=TEXTS), bindparam("word_ends", type_=TEXTS))
+        .table_valued("first", "last", name="wanted")
+        .render_derived()
+    )
     found = (
         select(client_words.c.client_id)
         .select_from(start.join(client_words, client_words.c.word.between(start.c.first, start.c.last)))
@@ -203,7 +211,7 @@ class Clients(Listed[Client]):
                 one_of("risk_profiles", clients.c.risk_profile, TEXTS),
                 one_of("kyc_statuses", clients.c.kyc_status, TEXTS),
                 plain("kyc_expires_before", lambda: clients.c.kyc_expires_on < bindparam("kyc_expires_before")),
-                plain("tag", lambda: bindparam("tag", type_=Text) == any_(clients.c.tags)),
+                ("tag", Filter(lambda: bindparam("tag", type_=Text) == any_(clients.c.tags), _tagged)),
             ]
         ),
         parent="household_id",

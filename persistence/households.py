@@ -1,17 +1,39 @@
 """Households."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, Text
+from typing import Final
+
+from sqlalchemy import Column, ColumnElement, ForeignKey, FromClause, Index, Integer, Text, any_, bindparam, select
 from sqlalchemy.types import Uuid
 
+from domain.access import Sight
 from domain.households import Household
+from persistence.clients import clients
 from persistence.listing import Listing, one_of
 from persistence.metadata import UUIDS, table
 from persistence.repository import Listed
-from persistence.scope import by_book
+from persistence.scope import CLIENTS, Scope, by_book
+
+_IN_BOOK: Final = by_book(client=None)
+
+
+def _visible(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    if sight is not Sight.CLIENTS:
+        return _IN_BOOK.predicate(table, sight)
+    own = clients.c.id == any_(bindparam("viewer_clients", type_=UUIDS))
+    return table.c.id.in_(select(clients.c.household_id).where(own))
+
+
+# Those of the viewer's books; an end client sees its own one, wherever that lies, and changes none.
+OF_MEMBERS: Final = Scope(
+    see=f"{_IN_BOOK.see} or id in (select household_id from clients where id in ({CLIENTS}))",  # noqa: S608 - our own names
+    add=_IN_BOOK.add,
+    change=_IN_BOOK.change,
+    predicate=_visible,
+)
 
 households = table(
     "households",
-    by_book(client=None),
+    OF_MEMBERS,
     Column("id", Uuid, primary_key=True),
     Column("book_id", Uuid, ForeignKey("books.id"), nullable=False),
     Column("name", Text, nullable=False),
@@ -24,7 +46,7 @@ households = table(
 
 
 class Households(Listed[Household]):
-    """Households, as far as the viewer sees their book."""
+    """Households, as far as the viewer sees their book or is a member."""
 
     entity = Household
     table = households

@@ -14,18 +14,18 @@ from domain.entities import Entity
 from domain.errors import Invalid
 from domain.paging import Direction, Edge, Page, PageRequest
 from persistence.database import Lent
-from persistence.metadata import UUIDS
+from persistence.metadata import UUIDS, unnested
 from persistence.scope import scoped, viewer_values
 from persistence.sql import Statement, columns, compile_statement, reader
 
 E = TypeVar("E", bound=Entity)
 
 Condition = Callable[[], ColumnElement[bool]]
-Translate = Callable[[Any], Mapping[str, Any]]
+Translate = Callable[[Any], Mapping[str, Any] | None]
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """A field of a list's filter: its condition, and its value as the condition's parameters."""
+    """A field of a list's filter: its condition, and its value as the condition's parameters; none cuts nothing."""
 
     condition: Condition
     values: Translate
@@ -79,15 +79,20 @@ class Listing(Generic[E]):
         return self._texts[kind, shape]
 
     def _shape(self, viewer: Viewer, request: PageRequest) -> Shape:
-        given = frozenset(name for name in self.filters if getattr(request.filter, name, None) is not None)
+        given = frozenset(self._given(request))
         descending = (request.order.direction is Direction.DESC) != request.backward
         return Shape(viewer.sight, given, request.order.field, descending, resumed=request.cursor() is not None)
 
+    def _given(self, request: PageRequest) -> dict[str, Mapping[str, Any]]:
+        """The parameters of each filter that cuts the list."""
+        given = {name: getattr(request.filter, name, None) for name in self.filters}
+        translated = {name: self.filters[name].values(value) for name, value in given.items() if value is not None}
+        return {name: values for name, values in translated.items() if values is not None}
+
     def _values(self, viewer: Viewer, request: PageRequest) -> dict[str, Any]:
         values: dict[str, Any] = {**viewer_values(viewer), "page_size": request.size + 1}
-        for name, filter_ in self.filters.items():
-            if (value := getattr(request.filter, name, None)) is not None:
-                values |= filter_.values(value)
+        for translated in self._given(request).values():
+            values |= translated
         if cursor := request.cursor():
             values |= {"cursor_value": self._cursor_value(request, cursor.value), "cursor_id": cursor.id}
         return values
@@ -119,9 +124,9 @@ class Listing(Generic[E]):
         return statement.where(*(self.filters[name].condition() for name in sorted(shape.filters)))
 
     def _rows_by_parent(self, shape: Shape) -> Select[Any]:
-        parent = func.unnest(bindparam("keys", type_=UUIDS)).column_valued("parent")
-        rows = lateral(self._rows(shape).where(self.table.c[self._parent] == parent)).alias("page")
-        return select(*rows.c).select_from(parent.table_valued()).join(rows, true())
+        keys = unnested("keys", UUIDS)
+        rows = lateral(self._rows(shape).where(self.table.c[self._parent] == keys.c.value)).alias("page")
+        return select(*rows.c).select_from(keys.join(rows, true()))
 
     @property
     def _parent(self) -> str:

@@ -3,7 +3,17 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, MetaData, Table, Text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    MetaData,
+    Table,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    func,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.types import Numeric, TypeEngine, Uuid
 
@@ -29,6 +39,12 @@ TEXTS: TypeEngine[Any] = ARRAY(Text)
 def table(name: str, scope: Scope, *items: Any) -> Table:
     """A table and whose rows it holds; without a scope there is no table."""
     return Table(name, metadata, *items, info={"scope": scope})
+
+
+def unnested(name: str, type_: TypeEngine[Any]) -> TableValuedAlias:
+    """The values of an array parameter as rows, with one column `value`."""
+    rows: TableValuedAlias = func.unnest(bindparam(name, type_=type_)).table_valued("value")
+    return rows.render_derived()
 
 
 def enum_column(name: str, enum: type[StrEnum], *, nullable: bool = False) -> tuple[Column[str], CheckConstraint]:

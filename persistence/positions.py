@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -23,15 +24,15 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import Date, Uuid
 
 from domain.access import Viewer
 from domain.entities import Entity
-from domain.positions import CashBalance, Lot, Position
+from domain.positions import CashBalance, Lot, Position, Settled
 from persistence.listing import Listing, one_of, plain
 from persistence.metadata import AMOUNT, QUANTITY, UUIDS, owned_by_client, table
-from persistence.repository import Listed, Repository
+from persistence.repository import Listed, Repository, by_ids
 from persistence.scope import by_book, through
 from persistence.sql import Statement, columns, compile_statement, values_of
 from persistence.transactions import transactions
@@ -69,6 +70,7 @@ lots = table(
     Column("opened_on", Date, nullable=False),
     Column("quantity", QUANTITY, nullable=False),
     Column("cost", AMOUNT, nullable=False),
+    Column("currency", Text, nullable=False),
     Index(None, "position_id", "ordinal"),
 )
 
@@ -95,22 +97,40 @@ LOTS = (
     .order_by(lots.c.position_id, lots.c.ordinal)
 )
 FORGET_LOTS = delete(lots).where(lots.c.position_id == bindparam("position_id", type_=Uuid))
-OF_PORTFOLIOS = select(*columns(Position, positions)).where(
-    positions.c.portfolio_id == any_(bindparam("keys", type_=UUIDS))
-)
-BALANCES = (
-    select(*columns(CashBalance, cash_balances))
-    .where(cash_balances.c.portfolio_id == any_(bindparam("keys", type_=UUIDS)))
-    .order_by(cash_balances.c.currency)
-)
-# What has been traded but not settled by a day, reversed entries and their reversals cancelling out.
-UNSETTLED = (
-    select(transactions.c.portfolio_id, transactions.c.currency, func.sum(transactions.c.amount).label("amount"))
+LOTS_BY_IDS = by_ids(Lot, lots)
+
+
+def _inserting_lots() -> Statement:
+    """All lots in one statement, each field an array: COPY does not go together with policies."""
+    names = Lot.__struct_fields__
+    arrays = (bindparam(name, type_=ARRAY(lots.c[name].type)) for name in names)
+    rows = func.unnest(*arrays).table_valued(*names).render_derived()
+    return compile_statement(lots.insert().from_select(names, select(*(rows.c[name] for name in names))))
+
+
+INSERT_LOTS = _inserting_lots()
+
+
+def _moved(condition: ColumnElement[bool]) -> ColumnElement[Decimal]:
+    return func.coalesce(func.sum(transactions.c.amount).filter(condition), 0)
+
+
+# Cash on any day out of the ledger itself: an entry that was reversed and its reversal have the same dates and
+# cancel out, so this one statement serves for today and for the past.
+SETTLED = (
+    select(
+        transactions.c.portfolio_id,
+        transactions.c.currency,
+        _moved(transactions.c.settles_on <= bindparam("day", type_=Date)),
+        _moved(transactions.c.settles_on > bindparam("day", type_=Date)),
+    )
     .where(
         transactions.c.portfolio_id == any_(bindparam("keys", type_=UUIDS)),
-        transactions.c.settles_on > bindparam("day", type_=Date),
+        transactions.c.traded_on <= bindparam("day", type_=Date),
+        transactions.c.amount != 0,
     )
     .group_by(transactions.c.portfolio_id, transactions.c.currency)
+    .order_by(transactions.c.currency)
 )
 
 
@@ -148,35 +168,31 @@ class Positions(Listed[Position]):
         parent="portfolio_id",
     )
 
-    async def of_portfolios(self, viewer: Viewer, portfolio_ids: Sequence[UUID]) -> list[Position]:
-        """All positions of these portfolios, those sold out too."""
-        return await self.many(Position, OF_PORTFOLIOS, viewer, keys=portfolio_ids)
-
     async def lots_of(self, viewer: Viewer, position_ids: Sequence[UUID]) -> list[Lot]:
         """The lots of these positions, oldest first."""
         return await self.many(Lot, LOTS, viewer, keys=position_ids)
+
+    async def lots_by_ids(self, viewer: Viewer, lot_ids: Sequence[UUID]) -> list[Lot]:
+        """These lots, as far as the viewer sees their positions."""
+        return await self.many(Lot, LOTS_BY_IDS, viewer, keys=lot_ids)
 
     async def store(self, position: Position, held: Sequence[Lot]) -> None:
         """Write a folded position and its lots, with the next version if anything differs."""
         await self.lent.rows(FOLD_POSITION, values_of(position))
         await self.lent.rows(FORGET_LOTS, {"position_id": position.id})
         if held:
-            await self.lent.insert_rows("lots", Lot.__struct_fields__, [tuple(values_of(lot).values()) for lot in held])
+            await self.lent.rows(
+                INSERT_LOTS, {name: [getattr(lot, name) for lot in held] for name in Lot.__struct_fields__}
+            )
 
 
 class Cash(Repository):
     """Cash balances, as far as the viewer sees their client."""
 
-    async def of_portfolios(self, viewer: Viewer, portfolio_ids: Sequence[UUID]) -> list[CashBalance]:
-        """All balances of these portfolios, by trade date."""
-        return await self.many(CashBalance, BALANCES, viewer, keys=portfolio_ids)
-
-    async def unsettled(
-        self, viewer: Viewer, portfolio_ids: Sequence[UUID], day: date
-    ) -> list[tuple[UUID, str, Decimal]]:
-        """Portfolio, currency and amount of what has been traded but not settled by the end of a day."""
-        rows = await self.rows(UNSETTLED, viewer, keys=portfolio_ids, day=day)
-        return [(row[0], row[1], row[2]) for row in rows]
+    async def settled(self, viewer: Viewer, portfolio_ids: Sequence[UUID], day: date) -> list[Settled]:
+        """The cash of these portfolios at the end of a day, by currency."""
+        rows = await self.rows(SETTLED, viewer, keys=portfolio_ids, day=day)
+        return [Settled(*row) for row in rows]
 
     async def store(self, balance: CashBalance) -> None:
         """Write a folded balance, with the next version if it differs."""

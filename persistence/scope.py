@@ -6,11 +6,12 @@ database about the viewer (`persistence/database.py`) is all that a policy reads
 slower. `nullif` is there because a setting that was never made reads as an empty string.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, FromClause, Select, any_, bindparam, false, true
+from sqlalchemy import ColumnElement, FromClause, Join, Select, any_, bindparam, false, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Uuid
 
@@ -95,9 +96,19 @@ def common(*, see: str | None = None) -> Scope:
     return Scope(see=see or rule, add=rule, change=see or rule, predicate=_everyone)
 
 
+def _joined(source: FromClause) -> Iterator[FromClause]:
+    """The tables of a FROM; not those that an outer join may leave out, where a predicate would leave out the rest."""
+    if isinstance(source, Join):
+        yield from _joined(source.left)
+        if not source.isouter and not source.full:
+            yield from _joined(source.right)
+    else:
+        yield source
+
+
 def scoped(statement: Select[Any], sight: Sight) -> Select[Any]:
     """The statement cut to what the sight sees, for every table in its FROM that has a scope."""
-    for table in statement.get_final_froms():
+    for table in chain.from_iterable(map(_joined, statement.get_final_froms())):
         scope = getattr(table, "info", {}).get("scope")
         if isinstance(scope, Scope):
             statement = statement.where(scope.predicate(table, sight))

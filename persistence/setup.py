@@ -7,8 +7,7 @@ from typing import Final
 import asyncpg
 from asyncpg import Connection, Record
 
-from domain.errors import Fault
-from persistence.database import driver_arguments, faults
+from persistence.database import driver_arguments
 
 MIGRATIONS: Final = Path(__file__).parent.parent / "migrations"
 OLDEST: Final = 160_000
@@ -55,12 +54,10 @@ async def current(connection: "Connection[Record]") -> str | None:
 async def connect(url: str) -> "Connection[Record]":
     """A connection as the login role; raises SetupError if there is none to be had."""
     try:
-        with faults():
-            return await asyncpg.connect(**driver_arguments(url), timeout=10)
-    except (Fault, asyncpg.PostgresError) as error:
+        return await asyncpg.connect(**driver_arguments(url), timeout=10)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # The driver's own words may hold the address, and never the password.
-        cause = error.__cause__ or error
-        raise SetupError(f"The database cannot be reached: {cause}") from error
+        raise SetupError(f"The database cannot be reached: {error or type(error).__name__}") from error
 
 
 async def migrate(url: str) -> bool:

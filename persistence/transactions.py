@@ -1,5 +1,6 @@
 """The ledger: rows are added and never changed, but for the book that a client's move takes along."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import (
@@ -11,15 +12,17 @@ from sqlalchemy import (
     Index,
     Integer,
     Text,
+    any_,
     bindparam,
     select,
+    text,
 )
 from sqlalchemy.types import Uuid
 
 from domain.access import Viewer
 from domain.ledger import Transaction, TransactionKind
 from persistence.listing import Listing, one_of, plain
-from persistence.metadata import AMOUNT, MOMENT, QUANTITY, TEXTS, enum_column, owned_by_client, table
+from persistence.metadata import AMOUNT, MOMENT, QUANTITY, TEXTS, UUIDS, enum_column, owned_by_client, table
 from persistence.repository import Listed
 from persistence.scope import by_book
 from persistence.sql import columns
@@ -58,6 +61,8 @@ transactions = table(
     CheckConstraint("(kind = 'REVERSAL') = (reverses_id is not null)", name="reversal"),
     Index(None, "portfolio_id", "traded_on", "id"),
     Index(None, "portfolio_id", "recorded_at", "id"),
+    # Splits and bonuses are few, and each valuation asks for them.
+    Index("transactions_actions_idx", "portfolio_id", postgresql_where=text("ratio_new is not null")),
     Index(None, "book_id", "traded_on", "id"),
     Index(None, "traded_on", "id"),
     Index(None, "book_id", "recorded_at", "id"),
@@ -67,6 +72,9 @@ transactions = table(
 
 OF_PORTFOLIO = select(*columns(Transaction, transactions)).where(
     transactions.c.portfolio_id == bindparam("portfolio_id", type_=Uuid)
+)
+REVERSALS = select(*columns(Transaction, transactions)).where(
+    transactions.c.reverses_id == any_(bindparam("keys", type_=UUIDS))
 )
 
 
@@ -94,3 +102,7 @@ class Transactions(Listed[Transaction]):
     async def of_portfolio(self, viewer: Viewer, portfolio_id: UUID) -> list[Transaction]:
         """All entries of a portfolio, in no order."""
         return await self.many(Transaction, OF_PORTFOLIO, viewer, portfolio_id=portfolio_id)
+
+    async def reversals(self, viewer: Viewer, transaction_ids: Sequence[UUID]) -> list[Transaction]:
+        """The entries that take these back; each is taken back at most once."""
+        return await self.many(Transaction, REVERSALS, viewer, keys=transaction_ids)

@@ -26,6 +26,7 @@ from persistence.setup import migrate
 from tests.factories.firm import Make
 from tests.support.gql import Gql
 from tests.support.served import Served, served
+from tests.support.stage import Stage, staged
 from tests.support.statements import Statements
 
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -142,6 +143,13 @@ async def gql(app: Starlette, services: Services) -> AsyncIterator[Gql]:
 def statements(services: Services) -> Statements:
     """Counts what repositories ask the database."""
     return Statements(services.doors.database)
+
+
+@pytest.fixture(scope="module")
+async def stage(settings: Settings, databases: Databases, cluster: EmbeddedServer) -> AsyncIterator[Stage]:
+    """The application on a database of the module's own, for tests that only read or do not mind each other."""
+    async with databases.clone() as url, staged(settings, url, Path(cluster.home)) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,113 +1,23 @@
 """The commands as their users run them: processes, signals, sockets and files."""
 
-import json
-import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.steward import Steward, ask, sign_in
+
 PASSWORD = "a password of some length"
-
-
-class Steward:
-    """`steward` in a state directory of its own."""
-
-    def __init__(self, state: Path) -> None:
-        self.state = state
-        self.running: list[subprocess.Popen[str]] = []
-
-    def environment(self, **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
-        return kept | {"STATE_DIRECTORY": str(self.state), "PORT": "0", "DEMO": "false"} | more
-
-    def run(self, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "graph.cli", *arguments]
-        return subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self.environment(**more),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def serve(self, **more: str) -> tuple[subprocess.Popen[str], str]:
-        """Start a server; gives it and its address, once it says that it serves."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "graph.cli", "serve"],
-            cwd=ROOT,
-            env=self.environment(**more),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.running.append(process)
-        printed = ""
-        assert process.stdout
-        for line in process.stdout:
-            printed += line
-            if found := re.search(r"serving at (http://\S+)/graphql", line):
-                return process, found[1]
-        raise AssertionError(printed)
-
-    def postgres(self) -> list[str]:
-        """The command lines of this state directory's PostgreSQL, if it runs."""
-        cluster = (self.state / "cluster").resolve()
-        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-        return [line for line in listed.splitlines() if str(cluster) in line and "postgres" in line]
-
-    def gone(self, seconds: float = 15) -> bool:
-        """Whether PostgreSQL ends within some seconds."""
-        until = time.monotonic() + seconds
-        while self.postgres() and time.monotonic() < until:
-            time.sleep(0.1)
-        return not self.postgres()
 
 
 @pytest.fixture
 def steward(tmp_path: Path) -> Iterator[Steward]:
     made = Steward(tmp_path / "state")
     yield made
-    for process in made.running:
-        process.kill()
-        process.wait()
-        assert process.stdout
-        process.stdout.close()
-    assert made.gone()
-    home = (made.state / "cluster").resolve().parent
-    shutil.rmtree(home, ignore_errors=True)
-
-
-def ask(address: str, query: str, token: str = "", **variables: Any) -> Any:
-    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
-    body = json.dumps({"query": query, "variables": variables}).encode()
-    request = urllib.request.Request(f"{address}/graphql", data=body, headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=20) as response:
-            return json.load(response)
-    except urllib.error.HTTPError as error:
-        return json.load(error)
-
-
-def sign_in(address: str, email: str) -> str:
-    query = """mutation ($email: String!, $password: String!) {
-        signIn(input: {email: $email, password: $password}) { session { accessToken } }
-    }"""
-    answer = ask(address, query, email=email, password=PASSWORD)
-    return str(answer["data"]["signIn"]["session"]["accessToken"])
+    made.end()
 
 
 def create_user(steward: Steward) -> None:
@@ -129,7 +39,7 @@ def test_a_signal_stops_server_and_database(steward: Steward, signum: signal.Sig
 def test_a_killed_server_leaves_no_database_and_loses_no_row(steward: Steward) -> None:
     create_user(steward)
     process, address = steward.serve()
-    token = sign_in(address, "a@steward.example")
+    token = sign_in(address, "a@steward.example", PASSWORD)
     process.kill()
     assert steward.gone()
     _, address = steward.serve()

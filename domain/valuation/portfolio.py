@@ -4,7 +4,7 @@ Values are exact and unrounded, weights are fractions of the value with cash. Wh
 price or a rate, is null and flagged; it is never taken as 0 or 1.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -13,9 +13,9 @@ from uuid import UUID
 
 import msgspec
 
-from domain.ledger import average_cost
+from domain.ledger import Holding, average_cost
 from domain.money import ZERO, Currency, Money, arithmetic
-from domain.valuation.quotes import FxQuote, Quote, Rate, rate_between
+from domain.valuation.quotes import Action, FxQuote, Quote, Rate, rate_between, restated
 
 K = TypeVar("K")
 
@@ -73,12 +73,42 @@ class Held(Protocol):
         """What they cost, in the instrument's currency."""
 
 
+class Market(msgspec.Struct, frozen=True, gc=False):
+    """What a valuation must know of the world: instruments, and their quotes and rates of currencies, by key.
+
+    `quotes` and `rates` are the last on or before the day; a later one counts as missing. Every instrument held must
+    be among `instruments`.
+    """
+
+    instruments: Mapping[UUID, Classified]
+    quotes: Mapping[UUID, Quote]
+    rates: Mapping[str, FxQuote]
+
+
+class Contents(msgspec.Struct, frozen=True, gc=False):
+    """What one portfolio holds at the close of a day.
+
+    `positions` has those sold out too, `cash` is by currency and trade date; `actions` are the portfolio's splits and
+    bonuses until that day, by instrument.
+    """
+
+    positions: Sequence[Holding]
+    cash: Mapping[str, Decimal]
+    actions: Mapping[UUID, Sequence[Action]]
+
+
 class Slice(msgspec.Struct, Generic[K], frozen=True, gc=False):
-    """A part of an allocation: its value in the base currency and its weight as a fraction; null if unknown."""
+    """A part of an allocation: its value in `currency` and its weight as a fraction; null if unknown."""
 
     key: K
     value: Decimal | None
     weight: Decimal | None
+    currency: Currency
+
+    @property
+    def instrument_id(self) -> UUID | None:
+        """The instrument, where that is what the slice stands for."""
+        return self.key if isinstance(self.key, UUID) else None
 
 
 class PositionValuation(msgspec.Struct, frozen=True, gc=False):
@@ -90,6 +120,7 @@ class PositionValuation(msgspec.Struct, frozen=True, gc=False):
 
     instrument_id: UUID
     currency: str
+    base_currency: Currency
     quantity: Decimal
     average_cost: Decimal | None
     total_cost: Decimal
@@ -105,12 +136,13 @@ class PositionValuation(msgspec.Struct, frozen=True, gc=False):
 
 
 class PortfolioValuation(msgspec.Struct, frozen=True, gc=False):
-    """What a portfolio is worth at the close of a day, in its base currency.
+    """What a portfolio, or several seen as one, is worth at the close of a day, in its base currency.
 
-    `value` is positions and cash; `invested` is the cost of the positions, and like `unrealised_gain` it is at the
-    rates of the day. `prices_as_of` and `rates_as_of` are the oldest days that a price and a rate are from; null
+    `value` is positions and cash; `invested` is the cost of the positions, and like the gains and dividends it is at
+    the rates of the day. `prices_as_of` and `rates_as_of` are the oldest days that a price and a rate are from; null
     where none was used. Allocations are ordered by value, the largest first; in each of them cash has the key
-    AssetClass.CASH, and what has no sector has the key null.
+    AssetClass.CASH, and what has no sector has the key null. `realised_gain` and `dividends` are null where only
+    what is held was given, `owner_id` where nobody was said to own it.
     """
 
     as_of: date
@@ -127,6 +159,33 @@ class PortfolioValuation(msgspec.Struct, frozen=True, gc=False):
     by_asset_class: tuple[Slice[AssetClass], ...]
     by_sector: tuple[Slice[str | None], ...]
     by_instrument: tuple[Slice[UUID | AssetClass], ...]
+    realised_gain: Money | None = None
+    dividends: Money | None = None
+    owner_id: UUID | None = None
+
+    def position(self, instrument_id: UUID, currency: str) -> PositionValuation:
+        """The position of an instrument that is kept in `currency`; one that was sold out is worth nothing."""
+        found = (each for each in self.positions if each.instrument_id == instrument_id)
+        return next(found, None) or self._sold_out(instrument_id, currency)
+
+    def _sold_out(self, instrument_id: UUID, currency: str) -> PositionValuation:
+        return PositionValuation(
+            instrument_id=instrument_id,
+            currency=currency,
+            base_currency=self.currency,
+            quantity=ZERO,
+            average_cost=None,
+            total_cost=ZERO,
+            total_cost_base=ZERO,
+            price=None,
+            priced_on=None,
+            market_value=ZERO,
+            market_value_base=ZERO,
+            fx_on=None,
+            unrealised_gain=ZERO,
+            unrealised_gain_base=ZERO,
+            weight=_share(ZERO, self.value.amount if self.value else None),
+        )
 
     def drift(self, target: Mapping[AssetClass, Decimal]) -> dict[AssetClass, Decimal | None]:
         """Weight minus target, as fractions, of each class that is held or aimed at; null if the weight is unknown."""
@@ -156,26 +215,83 @@ def value(
     `quotes` by instrument and `rates` by currency are the last on or before the day (a later one counts as
     missing). Every instrument held must be among `instruments`.
     """
+    market = Market(instruments, quotes, rates)
     with arithmetic():
-        held = [position for position in positions if position.quantity]
-        balances = {code: balance for code, balance in cash.items() if balance}
-        codes = sorted({instruments[position.instrument_id].currency for position in held} | balances.keys())
-        table = {code: rate_between(code, currency, rates, as_of) for code in codes}
-        current = {key: quote for key, quote in quotes.items() if quote.on <= as_of}
-        valued = []
-        for position in held:
-            code = instruments[position.instrument_id].currency
-            valued.append(_valued(position, code, current.get(position.instrument_id), table[code]))
-        balance = _total(table[code].convert(amount) for code, amount in balances.items())
-        return _assembled(valued, balance, as_of=as_of, currency=currency, instruments=instruments, table=table)
+        held = [(position, ()) for position in positions]
+        return _valuation(held, cash, as_of=as_of, currency=currency, market=market)
 
 
-def _valued(held: Held, currency: str, quote: Quote | None, rate: Rate) -> PositionValuation:
+def appraise(
+    parts: Sequence[Contents], *, as_of: date, currency: Currency, market: Market, owner_id: UUID | None = None
+) -> PortfolioValuation:
+    """What portfolios, seen as one, are worth on a day, in one `currency`, with what they have earned.
+
+    A quote from before a split or bonus counts in the units of each portfolio that has recorded it.
+    """
+    with arithmetic():
+        positions = [position for part in parts for position in part.positions]
+        codes = [market.instruments[position.instrument_id].currency for position in positions]
+        realised = _by_currency(zip(codes, (position.realised_gain for position in positions), strict=True))
+        dividends = _by_currency(zip(codes, (position.dividends for position in positions), strict=True))
+        valued = _valuation(
+            [(each, part.actions.get(each.instrument_id, ())) for part in parts for each in part.positions],
+            _by_currency(balance for part in parts for balance in part.cash.items()),
+            as_of=as_of,
+            currency=currency,
+            market=market,
+            earned=(realised, dividends),
+        )
+    return msgspec.structs.replace(valued, owner_id=owner_id)
+
+
+def _by_currency(amounts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = {}
+    for code, amount in amounts:
+        sums[code] = sums.get(code, ZERO) + amount
+    return sums
+
+
+def _valuation(
+    positions: Iterable[tuple[Held, Sequence[Action]]],
+    cash: Mapping[str, Decimal],
+    *,
+    as_of: date,
+    currency: Currency,
+    market: Market,
+    earned: tuple[Mapping[str, Decimal], ...] = (),
+) -> PortfolioValuation:
+    """Within `arithmetic`; `earned` is the realised gain and the dividends, by currency."""
+    held = [(position, actions) for position, actions in positions if position.quantity]
+    in_use = {market.instruments[position.instrument_id].currency for position, _ in held}
+    in_use |= {code for sums in (cash, *earned) for code, amount in sums.items() if amount}
+    table = {code: rate_between(code, currency, market.rates, as_of) for code in sorted(in_use)}
+    current = {key: quote for key, quote in market.quotes.items() if quote.on <= as_of}
+    valued = []
+    for position, actions in held:
+        quote = current.get(position.instrument_id)
+        if quote is not None and actions:
+            quote = restated(quote, actions, as_of)
+        code = market.instruments[position.instrument_id].currency
+        valued.append(_valued(position, code, currency, quote, table[code]))
+    balance, *gained = (_converted(sums, table) for sums in (cash, *earned))
+    whole = _assembled(valued, balance, as_of=as_of, currency=currency, instruments=market.instruments, table=table)
+    if not gained:
+        return whole
+    realised, dividends = (_money(amount, currency) for amount in gained)
+    return msgspec.structs.replace(whole, realised_gain=realised, dividends=dividends)
+
+
+def _converted(sums: Mapping[str, Decimal], table: Mapping[str, Rate]) -> Decimal | None:
+    return _total(table[code].convert(amount) for code, amount in sums.items() if amount)
+
+
+def _valued(held: Held, currency: str, base: Currency, quote: Quote | None, rate: Rate) -> PositionValuation:
     worth = None if quote is None else held.quantity * quote.price
     worth_base, cost_base = rate.convert(worth), rate.convert(held.total_cost)
     return PositionValuation(
         instrument_id=held.instrument_id,
         currency=currency,
+        base_currency=base,
         quantity=held.quantity,
         average_cost=average_cost(held.total_cost, held.quantity),
         total_cost=held.total_cost,
@@ -217,23 +333,26 @@ def _assembled(
         cash=_money(cash, currency),
         invested=_money(invested, currency),
         unrealised_gain=_money(_difference(worth, invested), currency),
-        missing_prices=tuple(each.instrument_id for each in valued if each.price is None),
+        # Several portfolios may hold the same instrument.
+        missing_prices=tuple(dict.fromkeys(each.instrument_id for each in valued if each.price is None)),
         missing_rates=tuple(sorted({code for rate in table.values() for code in rate.missing})),
         prices_as_of=min((each.priced_on for each in valued if each.priced_on), default=None),
         rates_as_of=min((rate.on for rate in table.values() if rate.on), default=None),
         positions=tuple(msgspec.structs.replace(each, weight=_share(each.market_value_base, value)) for each in valued),
-        by_asset_class=_slices([*((of.asset_class, amount) for of, amount in parts), *purse], value),
-        by_sector=_slices([*sectors, *purse], value),
-        by_instrument=_slices([*singles, *purse], value),
+        by_asset_class=_slices([*((of.asset_class, amount) for of, amount in parts), *purse], value, currency),
+        by_sector=_slices([*sectors, *purse], value, currency),
+        by_instrument=_slices([*singles, *purse], value, currency),
     )
 
 
-def _slices(parts: Iterable[tuple[K, Decimal | None]], whole: Decimal | None) -> tuple[Slice[K], ...]:
+def _slices(
+    parts: Iterable[tuple[K, Decimal | None]], whole: Decimal | None, currency: Currency
+) -> tuple[Slice[K], ...]:
     sums: dict[K, Decimal | None] = {}
     for key, amount in parts:
         sums[key] = _total((sums.get(key, ZERO), amount))
     largest_first = sorted(sums.items(), key=lambda part: (part[1] is None, -(part[1] or ZERO), str(part[0])))
-    return tuple(Slice(key, amount, _share(amount, whole)) for key, amount in largest_first)
+    return tuple(Slice(key, amount, _share(amount, whole), currency) for key, amount in largest_first)
 
 
 def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:

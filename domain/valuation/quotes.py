@@ -78,10 +78,15 @@ def actions_of(entries: Iterable[Transaction]) -> dict[UUID, list[Action]]:
     for entry in live(entries):
         if entry.instrument_id is None or entry.ratio_new is None or entry.ratio_old is None:
             continue
-        kept = entry.ratio_old if entry.kind is TransactionKind.BONUS else 0
-        action = Action(entry.traded_on, entry.ratio_new + kept, entry.ratio_old)
+        action = action_of(entry.kind, entry.traded_on, entry.ratio_new, entry.ratio_old)
         found.setdefault(entry.instrument_id, []).append(action)
     return found
+
+
+def action_of(kind: TransactionKind, ex_date: date, ratio_new: int, ratio_old: int) -> Action:
+    """The action that a split or a bonus of this ratio is: a bonus adds to what is held, a split replaces it."""
+    kept = ratio_old if kind is TransactionKind.BONUS else 0
+    return Action(ex_date, ratio_new + kept, ratio_old)
 
 
 def restated(quote: Quote, actions: Sequence[Action], as_of: date) -> Quote:

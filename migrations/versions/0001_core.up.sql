@@ -418,6 +418,7 @@ CREATE TABLE transactions (
     CONSTRAINT transactions_reverses_id_key UNIQUE (reverses_id),
     CONSTRAINT transactions_reverses_id_fkey FOREIGN KEY(reverses_id) REFERENCES transactions (id)
 );
+CREATE INDEX transactions_actions_idx ON transactions (portfolio_id) WHERE ratio_new is not null;
 CREATE INDEX transactions_book_id_recorded_at_id_idx ON transactions (book_id, recorded_at, id);
 CREATE INDEX transactions_book_id_traded_on_id_idx ON transactions (book_id, traded_on, id);
 CREATE INDEX transactions_client_id_idx ON transactions (client_id);
@@ -433,6 +434,7 @@ CREATE TABLE lots (
     opened_on DATE NOT NULL,
     quantity NUMERIC(24, 10) NOT NULL,
     cost NUMERIC(20, 4) NOT NULL,
+    currency TEXT NOT NULL,
     CONSTRAINT lots_pkey PRIMARY KEY (id),
     CONSTRAINT lots_position_id_fkey FOREIGN KEY(position_id) REFERENCES positions (id)
 );
@@ -606,10 +608,10 @@ create policy credentials_change on credentials for update using (coalesce(curre
 create policy credentials_remove on credentials for delete using ((coalesce(current_setting('steward.identity', true), '') = 'on') and (coalesce(current_setting('steward.identity', true), '') = 'on'));
 
 alter table households enable row level security;
-create policy households_see on households for select using (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])));
+create policy households_see on households for select using (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])) or id in (select household_id from clients where id in (select unnest(nullif(current_setting('steward.clients', true), '')::uuid[]))));
 create policy households_add on households for insert with check (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])));
-create policy households_change on households for update using (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[]))) with check (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])));
-create policy households_remove on households for delete using ((coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[]))) and (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[]))));
+create policy households_change on households for update using (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])) or id in (select household_id from clients where id in (select unnest(nullif(current_setting('steward.clients', true), '')::uuid[])))) with check (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])));
+create policy households_remove on households for delete using ((coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])) or id in (select household_id from clients where id in (select unnest(nullif(current_setting('steward.clients', true), '')::uuid[])))) and (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[]))));
 
 alter table memberships enable row level security;
 create policy memberships_see on memberships for select using (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])));

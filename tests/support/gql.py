@@ -27,12 +27,12 @@ class Gql:
 
     def __init__(self, client: httpx.AsyncClient, services: Services, token: str | None = None) -> None:
         self.client = client
-        self._services = services
+        self.services = services
         self.token = token
 
     def as_(self, user: Any) -> "Gql":
         """The same as a user of the factories, or anybody with a token."""
-        return Gql(self.client, self._services, user.token)
+        return Gql(self.client, self.services, user.token)
 
     async def ask(self, document: str, **variables: Any) -> Answer:
         """The whole answer."""

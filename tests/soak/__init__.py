@@ -1,0 +1,1 @@
+"""The full sizes, run by `make soak`."""
