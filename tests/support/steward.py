@@ -62,7 +62,7 @@ class Steward:
     def postgres(self) -> list[str]:
         """The command lines of this state directory's PostgreSQL, if it runs."""
         cluster = (self.state / "cluster").resolve()
-        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
         return [line for line in listed.splitlines() if str(cluster) in line and "postgres" in line]
 
     def gone(self, seconds: float = 15) -> bool:
