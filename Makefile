@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # One installer everywhere: the machine's uv, else a uv that pip brings into the environment.
 UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
-INSTALL = VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-progress
+INSTALL = VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-progress --compile-bytecode
 PYTEST = $(BIN)/python -m pytest
 
 .PHONY: help serve test check format soak bench browser web lock schema
