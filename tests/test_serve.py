@@ -2,12 +2,14 @@
 
 import re
 import signal
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from persistence.embedded import EmbeddedServer, program
 from tests.support.steward import Steward, ask, sign_in
 
 PASSWORD = "a password of some length"
@@ -116,3 +118,25 @@ def test_an_outside_database_is_not_filled_unasked(steward: Steward) -> None:
     )
     assert refused.returncode == 2
     assert "--yes" in refused.stderr
+
+
+def test_an_outside_database_is_served_as_production(steward: Steward, cluster: EmbeddedServer) -> None:
+    subprocess.run(
+        [program("psql"), "-h", cluster.host, "-U", "steward", "-d", "postgres", "-qc", "create database outside"],
+        check=True,
+    )
+    secrets = {
+        "JWT_SECRET": "vX0c9Yq2Zk7bTn4wRf6hLd8mSa1pUj3e",
+        "FIELD_KEY": "c3Rld2FyZC1maWVsZC1rZXktZm9yLXRlc3RzLW9ubHk=",
+    }
+    outside = {"DATABASE_URL": cluster.url("outside"), "DEMO": "true", **secrets}
+    made = steward.run("create-user", "a@steward.example", "Asha", "--password-stdin", stdin=PASSWORD + "\n", **outside)
+    assert made.returncode == 0, made.stderr
+    process, address = steward.serve(**outside)
+    token = sign_in(address, "a@steward.example", PASSWORD)
+    # No demo firm was made, and the anonymous cannot read the schema.
+    assert ask(address, "{ clients { totalCount } }", token)["data"]["clients"]["totalCount"] == 0
+    assert "errors" in ask(address, "{ __schema { queryType { name } } }")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 0
+    assert not steward.postgres()
