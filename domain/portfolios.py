@@ -21,6 +21,7 @@ from domain.work import Work
 
 ACCOUNT_NUMBER: Final = re.compile(r"ACC-[0-9]{4,16}")
 MOST_BENCHMARK: Final = 100
+SMALLEST_WEIGHT: Final = Decimal("0.000001")  # numeric(7,6)
 
 
 class PortfolioStatus(StrEnum):
@@ -183,6 +184,8 @@ def _targets(portfolio_id: UUID, targets: Sequence[TargetWeight]) -> list[Target
         raise invalid("targets", "Each asset class is given once.")
     if any(not 0 < weight <= 1 for weight in weights.values()) or (weights and sum(weights.values()) != 1):
         raise invalid("targets", "Weights are fractions above 0 that add up to 1.")
+    if any(weight != weight.quantize(SMALLEST_WEIGHT) for weight in weights.values()):
+        raise invalid("targets", "A weight has at most 6 places.")
     return [
         Target(derived_id("target", portfolio_id, asset_class), portfolio_id, asset_class, weight)
         for asset_class, weight in weights.items()

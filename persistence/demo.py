@@ -2,11 +2,10 @@
 
 import asyncio
 import os
-from collections import Counter, deque
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -42,7 +41,6 @@ from persistence.vault import NONCE_BYTES, person_keys, sealed_keys
 
 # About 250 portfolios and 7,500 entries at a time: enough for COPY to be worth it, and a few megabytes.
 GROUPS_AT_ONCE: Final = 25
-AHEAD: Final = 2
 SHOWN: Final = (Role.ADMIN, Role.BU_MANAGER, Role.SUPERVISOR, Role.ADVISOR, Role.CLIENT)
 
 _TABLES: Final[Mapping[type[Entity], Table]] = {
@@ -140,6 +138,15 @@ async def load(
         await connection.close()
 
 
+async def _some(pieces: Iterator[Piece]) -> list[Piece]:
+    """The next groups, leaving a turn to the driver after each; none at the end."""
+    made = []
+    for piece in islice(pieces, GROUPS_AT_ONCE):
+        made.append(piece)
+        await asyncio.sleep(0)
+    return made
+
+
 async def _connect(url: str) -> "Connection[Record]":
     connection = await connect(url)
     await connection.execute(f"set role {OWNER}")
@@ -194,34 +201,24 @@ class _Loader:
 
     async def _load_clients(self) -> Piece:
         """Copy clients and all they have, some groups at a time; gives the first group."""
-        async with aclosing(self._chunks()) as chunks:
-            first = await anext(chunks)
-            await self._load_chunk(first)
-            async for chunk in chunks:
-                await self._load_chunk(chunk)
-        return first[0]
+        pieces = self._firm.pieces()
+        chunk = await _some(pieces)
+        first = chunk[0]
+        while chunk:
+            await self._load_people(chunk)
+            # While PostgreSQL checks what these ledgers refer to, the next ones are made.
+            _, chunk = await asyncio.gather(self._load_ledgers(chunk), _some(pieces))
+        return first
 
-    async def _chunks(self) -> AsyncGenerator[list[Piece], None]:
-        """All groups, some at a time; the next ones are made in a thread while PostgreSQL stores those before."""
-        loop = asyncio.get_running_loop()
-        made: deque[asyncio.Future[list[Piece]]] = deque()
-        with ThreadPoolExecutor(max_workers=1) as maker:
-            for start in range(0, self._firm.groups, GROUPS_AT_ONCE):
-                made.append(loop.run_in_executor(maker, self._chunk, start))
-                if len(made) > AHEAD:
-                    yield await made.popleft()
-            while made:
-                yield await made.popleft()
-
-    def _chunk(self, start: int) -> list[Piece]:
-        return [self._firm.piece(number) for number in range(start, min(start + GROUPS_AT_ONCE, self._firm.groups))]
-
-    async def _load_chunk(self, chunk: Sequence[Piece]) -> None:
+    async def _load_people(self, chunk: Sequence[Piece]) -> None:
         await self._copy(Household, [piece.household for piece in chunk if piece.household])
         await self._load_dossiers([dossier for piece in chunk for dossier in piece.dossiers])
         accounts = [account for piece in chunk for account in piece.accounts]
         await self._copy(Portfolio, [account.portfolio for account in accounts])
         await self._copy(Target, [target for account in accounts for target in account.targets])
+
+    async def _load_ledgers(self, chunk: Sequence[Piece]) -> None:
+        accounts = [account for piece in chunk for account in piece.accounts]
         await self._copy(Transaction, [entry for account in accounts for entry in account.entries])
         await self._copy(Position, [position for account in accounts for position in account.positions])
         await self._copy(Lot, [lot for account in accounts for lot in account.lots])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -13,12 +14,18 @@ from domain.errors import NotFound, Unauthenticated
 from domain.identity import Credential, RefreshToken, Session, User, UserStatus
 from persistence.metadata import MOMENT, enum_column, table
 from persistence.repository import Repository, by_id, by_ids
-from persistence.scope import IDENTITY, internal, shared
+from persistence.scope import IDENTITY, SIGNED_IN, USER, Scope, internal, shared
 from persistence.sql import columns
+
+# Everybody knows the staff; an end client is known to whoever sees its client, and to itself.
+KNOWN: Final = (
+    f"{IDENTITY} or {SIGNED_IN} and (client_id is null or id = {USER} "
+    "or exists (select from clients where clients.id = users.client_id))"
+)
 
 users = table(
     "users",
-    shared(add=IDENTITY, change=IDENTITY),
+    Scope(see=KNOWN, add=IDENTITY, change=IDENTITY, predicate=shared().predicate),
     Column("id", Uuid, primary_key=True),
     Column("email", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False),

@@ -63,6 +63,7 @@ transactions = table(
     Index(None, "portfolio_id", "recorded_at", "id"),
     # Splits and bonuses are few, and each valuation asks for them.
     Index("transactions_actions_idx", "portfolio_id", postgresql_where=text("ratio_new is not null")),
+    Index("transactions_client_actions_idx", "client_id", postgresql_where=text("ratio_new is not null")),
     Index(None, "book_id", "traded_on", "id"),
     Index(None, "traded_on", "id"),
     Index(None, "book_id", "recorded_at", "id"),

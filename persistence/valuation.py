@@ -5,26 +5,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
+import msgspec
 from asyncpg import Record
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Date,
     Integer,
     Select,
     Table,
     Text,
+    and_,
     any_,
     bindparam,
-    cast,
     exists,
     null,
     select,
     true,
     union_all,
 )
+from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine, Uuid
 
@@ -35,35 +38,46 @@ from domain.money import Currency
 from domain.valuation import Action, Contents, FxQuote, Ledgers, Market, Owner, Quote, Stored, action_of
 from persistence.clients import clients
 from persistence.households import households
-from persistence.instruments import instruments, last_close, last_rate
+from persistence.instruments import instruments, last_close, last_rate, prices
 from persistence.metadata import AMOUNT, QUANTITY, TEXTS, UUIDS, unnested
 from persistence.portfolios import portfolios
 from persistence.positions import cash_balances, positions
 from persistence.repository import Repository, by_ids
-from persistence.scope import scoped, viewer_values
-from persistence.sql import Statement, columns, compile_statement, reader
+from persistence.scope import Scope, viewer_values
+from persistence.sql import Statement, columns, compile_statement, read_all
 from persistence.transactions import transactions
 
 DAYS: Final = ARRAY(Date)
 
-CURRENCIES: Final[Mapping[Owner, Select[Any]]] = {
-    owner: select(table.c.id, currency).where(table.c.id == any_(bindparam("keys", type_=UUIDS)))
-    for owner, table, currency in (
-        (Owner.PORTFOLIO, portfolios, portfolios.c.base_currency),
-        (Owner.CLIENT, clients, clients.c.currency),
-        (Owner.HOUSEHOLD, households, households.c.currency),
-    )
-}
+KEYS: Final = any_(bindparam("keys", type_=UUIDS))
+
+
+def _visible(table: Table, sight: Sight) -> ColumnElement[bool]:
+    return cast("Scope", table.info["scope"]).predicate(table, sight)
+
+
+@lru_cache
+def _owners(owner: Owner, sight: Sight) -> Statement:
+    """Owners that the viewer sees: their ids and currencies, and what their portfolios are found by.
+
+    That is a portfolio's own id, a client's own id, or the id of each member of a household that the viewer sees.
+    What comes after asks by these ids alone and needs no predicate: where it has one, the planner reads the books'
+    whole indexes beside that of the ids.
+    """
+    if owner is Owner.HOUSEHOLD:
+        members = and_(clients.c.household_id == households.c.id, _visible(clients, sight))
+        found = select(households.c.id, households.c.currency, clients.c.id)
+        found = found.select_from(households.outerjoin(clients, members))
+        return compile_statement(found.where(households.c.id == KEYS, _visible(households, sight)))
+    table, currency = (portfolios, "base_currency") if owner is Owner.PORTFOLIO else (clients, "currency")
+    found = select(table.c.id, table.c[currency], table.c.id.label("part_id"))
+    return compile_statement(found.where(table.c.id == KEYS, _visible(table, sight)))
 
 
 def _of(owner: Owner, table: Table, *wanted: ColumnElement[Any]) -> Select[Any]:
-    """The rows of all portfolios of these owners, whose id is the last column."""
-    keys = any_(bindparam("keys", type_=UUIDS))
-    if owner is Owner.HOUSEHOLD:
-        rows = select(*wanted, clients.c.household_id.label("owner_id"))
-        return rows.where(table.c.client_id == clients.c.id, clients.c.household_id == keys)
+    """The rows of some portfolios; what the portfolios are found by is the last column."""
     column = table.c.portfolio_id if owner is Owner.PORTFOLIO else table.c.client_id
-    return select(*wanted, column.label("owner_id")).where(column == keys)
+    return select(*wanted, column.label("part_id")).where(column == KEYS)
 
 
 # What a portfolio holds, as rows of one shape: positions have a quantity, cash a currency, actions a kind.
@@ -86,7 +100,7 @@ def _part(owner: Owner, table: Table, *names: str, **named: ColumnElement[Any]) 
     """Rows of CONTENTS: these columns of a table, and all others null."""
     known = {name: table.c[name] for name in ("portfolio_id", *names)} | named
     # A union takes its types from its first part, so what is null says what it would be.
-    return _of(owner, table, *(known.get(name, cast(null(), kind)).label(name) for name, kind in CONTENTS.items()))
+    return _of(owner, table, *(known.get(name, cast_to(null(), kind)).label(name) for name, kind in CONTENTS.items()))
 
 
 def _held(owner: Owner) -> Select[Any]:
@@ -107,14 +121,11 @@ def _actions(owner: Owner) -> Select[Any]:
     )
 
 
-@lru_cache
-def _contents(owner: Owner, sight: Sight) -> Statement:
-    """Positions, cash, and splits and bonuses in one statement: a valuation mixes no two states of a portfolio."""
-    parts = (scoped(part(owner), sight) for part in (_held, _balances, _actions))
-    return compile_statement(union_all(*parts))
-
-
-LEDGERS: Final[Mapping[Owner, Select[Any]]] = {
+# Positions, cash, and splits and bonuses in one statement: a valuation mixes no two states of a portfolio.
+HOLDINGS: Final[Mapping[Owner, CompoundSelect[Any]]] = {
+    owner: union_all(_held(owner), _balances(owner), _actions(owner)) for owner in Owner
+}
+ENTRIES: Final[Mapping[Owner, Select[Any]]] = {
     owner: _of(owner, transactions, *columns(Transaction, transactions)).where(
         transactions.c.traded_on <= bindparam("as_of", type_=Date)
     )
@@ -137,9 +148,29 @@ def _rates() -> Select[Any]:
     return rows.order_by(rate.c.quoted_on)
 
 
+def _daily_closes() -> Select[Any]:
+    """As `_closes` for days without a gap: all closes of a span and those that it begins with, in fewer steps."""
+    keys, first, last = unnested("keys", UUIDS), bindparam("first", type_=Date), bindparam("last", type_=Date)
+    before = last_close(keys.c.value, first)
+    begun = select(*before.c).select_from(keys.join(before, true()))
+    span = select(prices.c.instrument_id, prices.c.priced_on, prices.c.close).where(
+        prices.c.instrument_id == KEYS, prices.c.priced_on > first, prices.c.priced_on <= last
+    )
+    found = union_all(begun, span).subquery("closes")
+    return select(*found.c).order_by(found.c.priced_on)
+
+
 BY_IDS: Final = by_ids(Instrument, instruments)
 CLOSES: Final = _closes()
+DAILY_CLOSES: Final = _daily_closes()
 RATES: Final = _rates()
+
+
+class _Owners(msgspec.Struct, frozen=True):
+    """Owners, their currencies, and whose portfolio is found by what."""
+
+    currencies: dict[UUID, Currency]
+    owner_of: dict[UUID, UUID]
 
 
 class Valuations(Repository):
@@ -147,31 +178,33 @@ class Valuations(Repository):
 
     async def stored(self, viewer: Viewer, owner: Owner, keys: Sequence[UUID], as_of: date) -> Stored:
         """What today's valuations of these owners rest on; `as_of` is the viewer's today."""
-        currencies = await self._currencies(viewer, owner, keys)
-        values = {**viewer_values(viewer), "keys": keys, "as_of": as_of}
-        rows = await self.lent.rows(_contents(owner, viewer.sight), values)
-        codes = {*currencies.values(), *(row["currency"] for row in rows)} - {None}
+        owners = await self._owners(viewer, owner, keys)
+        rows = await self.lent.rows(HOLDINGS[owner], {"keys": list(owners.owner_of), "as_of": as_of})
+        codes = {*owners.currencies.values(), *(row["currency"] for row in rows)} - {None}
         held, closes, rates = await self._market({row["instrument_id"] for row in rows} - {None}, codes, [as_of])
         quotes = {instrument_id: quotes[-1] for instrument_id, quotes in closes.items()}
         market = Market(held, quotes, {rate.currency: rate for rate in rates})
-        return Stored(as_of, currencies, _by_owner(rows), market)
+        contents = {
+            owner_id: [_contents_of(portfolio) for portfolio in found]
+            for owner_id, found in _by_owner(rows, owners).items()
+        }
+        return Stored(as_of, owners.currencies, contents, market)
 
     async def ledgers(self, viewer: Viewer, owner: Owner, keys: Sequence[UUID], days: Sequence[date]) -> Ledgers:
         """What the valuations of these owners on past days, in order, rest on."""
-        currencies = await self._currencies(viewer, owner, keys)
-        rows = await self.rows(LEDGERS[owner], viewer, keys=keys, as_of=days[-1])
-        read = reader(Transaction)
-        by_owner: defaultdict[UUID, defaultdict[UUID, list[Transaction]]] = defaultdict(lambda: defaultdict(list))
-        for row in rows:
-            entry = read(row)
-            by_owner[row["owner_id"]][entry.portfolio_id].append(entry)
-        codes = {*currencies.values(), *(row["currency"] for row in rows)}
+        owners = await self._owners(viewer, owner, keys)
+        rows = await self.lent.rows(ENTRIES[owner], {"keys": list(owners.owner_of), "as_of": days[-1]})
+        codes = {*owners.currencies.values(), *(row["currency"] for row in rows)}
         held, closes, rates = await self._market({row["instrument_id"] for row in rows} - {None}, codes, days)
-        ledgers = {owner_id: list(ledgers.values()) for owner_id, ledgers in by_owner.items()}
-        return Ledgers(days, currencies, ledgers, held, closes, rates)
+        ledgers = {
+            owner_id: [read_all(Transaction, portfolio) for portfolio in found]
+            for owner_id, found in _by_owner(rows, owners).items()
+        }
+        return Ledgers(days, owners.currencies, ledgers, held, closes, rates)
 
-    async def _currencies(self, viewer: Viewer, owner: Owner, keys: Sequence[UUID]) -> dict[UUID, Currency]:
-        return {row[0]: row[1] for row in await self.rows(CURRENCIES[owner], viewer, keys=keys)}
+    async def _owners(self, viewer: Viewer, owner: Owner, keys: Sequence[UUID]) -> _Owners:
+        rows = await self.lent.rows(_owners(owner, viewer.sight), {**viewer_values(viewer), "keys": keys})
+        return _Owners({row[0]: row[1] for row in rows}, {row[2]: row[0] for row in rows if row[2]})
 
     async def _market(
         self, instrument_ids: Iterable[UUID], codes: Iterable[str], days: Sequence[date]
@@ -180,22 +213,25 @@ class Valuations(Repository):
         keys = list(instrument_ids)
         held = {each.id: each for each in await self.lent.many(Instrument, BY_IDS, {"keys": keys})}
         closes: defaultdict[UUID, list[Quote]] = defaultdict(list)
-        for row in await self.lent.rows(CLOSES, {"keys": keys, "days": days}):
+        for row in await self._closes(keys, days):
             closes[row[0]].append(Quote(*row))
         wanted = sorted({*codes, *(each.currency for each in held.values())})
         rates = [FxQuote(*row) for row in await self.lent.rows(RATES, {"codes": wanted, "days": days})]
         return held, closes, rates
 
+    async def _closes(self, keys: Sequence[UUID], days: Sequence[date]) -> Sequence[Record]:
+        first, last = days[0], days[-1]
+        if len(days) > 1 and (last - first).days == len(days) - 1:
+            return await self.lent.rows(DAILY_CLOSES, {"keys": keys, "first": first, "last": last})
+        return await self.lent.rows(CLOSES, {"keys": keys, "days": days})
 
-def _by_owner(rows: Iterable[Record]) -> dict[UUID, list[Contents]]:
-    """The contents of each portfolio, by owner."""
-    grouped: defaultdict[tuple[UUID, UUID], list[Record]] = defaultdict(list)
+
+def _by_owner(rows: Iterable[Record], owners: _Owners) -> dict[UUID, list[list[Record]]]:
+    """The rows of each portfolio, by owner."""
+    found: defaultdict[UUID, defaultdict[UUID, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        grouped[row["owner_id"], row["portfolio_id"]].append(row)
-    found: defaultdict[UUID, list[Contents]] = defaultdict(list)
-    for (owner_id, _), portfolio in grouped.items():
-        found[owner_id].append(_contents_of(portfolio))
-    return found
+        found[owners.owner_of[row["part_id"]]][row["portfolio_id"]].append(row)
+    return {owner_id: list(portfolios.values()) for owner_id, portfolios in found.items()}
 
 
 def _contents_of(rows: Iterable[Record]) -> Contents:

@@ -206,7 +206,9 @@ class Bookkeeper:
 
     def _move(self, kind: TransactionKind, listing: Listing, quantity: int, late: int = 0, **details: Any) -> None:
         instrument = listing.instrument
-        self._record(kind, instrument.currency, late, instrument_id=instrument.id, quantity=Decimal(quantity), **details)
+        self._record(
+            kind, instrument.currency, late, instrument_id=instrument.id, quantity=Decimal(quantity), **details
+        )
 
     def _cash_entry(
         self,

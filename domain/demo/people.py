@@ -1,6 +1,6 @@
 """The clients of the demo firm, with what is stored beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from random import Random
 from typing import Final
@@ -23,7 +23,7 @@ from domain.demo.chance import chance
 from domain.demo.days import LAST, OPENING, Days
 from domain.demo.groups import FAMILY, SIZE, Group, Part
 from domain.demo.ids import named_id
-from domain.demo.persons import Person, draw_person, parties_of
+from domain.demo.persons import Person, Relatives, draw_person
 from domain.households import Household
 from domain.parties import NewParty, Party
 from domain.text import fold
@@ -31,7 +31,7 @@ from domain.text import fold
 # A portfolio needs a few months for its story.
 YOUNGEST: Final = LAST - 130
 FIRST_DAYS: Final = 12
-_FAMILIAR: Final = {0: ("Rajesh", "Kumar"), 1: ("Priya", "Sharma"), 2: ("Sunita", "Kumar"), 4: ("Aarav", "Kumar")}
+_FAMILIAR: Final = {1: ("Priya", "Sharma", False), 4: ("Aarav", "Kumar", True)}
 _KINDS: Final = {
     Part.CHILD: ClientKind.MINOR,
     Part.HUF: ClientKind.HUF,
@@ -71,49 +71,63 @@ def household_of(group: Group, book_id: UUID) -> Household | None:
 
 def dossiers(group: Group, days: Days, book_id: UUID, household: Household | None, clients: int) -> Iterator[Dossier]:
     """The clients of a group, as far as the firm has so many."""
-    head = _head(group)
+    couple = _couple(group)
     for place in range(min(SIZE, clients - group.number * SIZE)):
         number = group.number * SIZE + place
         draws = chance("client", number)
         part = group.parts[place]
-        person = _person(group, part, number, head, draws)
-        yield _Applicant(group, part, number, person, head, draws, days).dossier(
+        person = _person(group, part, number, couple, draws)
+        yield _Applicant(group, part, number, person, couple, draws, days).dossier(
             book_id, household.id if household and part in FAMILY else None, prospect=not group.portfolios[place]
         )
 
 
-def _head(group: Group) -> Person:
-    head = draw_person(group.region, group.surname, chance("head", group.number), (36, 64), man=True)
-    return head if group.number else msgspec.structs.replace(head, first=_FAMILIAR[0][0])
+def _couple(group: Group) -> tuple[Person, Person]:
+    """The head of the group's family and his wife."""
+    draws = chance("couple", group.number)
+    head = draw_person(group.region, group.surname, draws, (36, 64), man=True)
+    wife = draw_person(group.region, group.surname, draws, (head.age - 7, head.age), man=False)
+    if group.number:
+        return head, wife
+    return msgspec.structs.replace(head, first="Rajesh"), msgspec.structs.replace(wife, first="Sunita")
 
 
-def _person(group: Group, part: Part, number: int, head: Person, draws: Random) -> Person:
+def _person(group: Group, part: Part, number: int, couple: tuple[Person, Person], draws: Random) -> Person:
     """Whom a client is, or, for what is no person, who stands first behind it."""
-    if part is Part.HEAD:
-        person = head
-    elif part in {Part.SPOUSE, Part.CHILD, Part.PARENT, Part.HUF}:
-        ages = {Part.CHILD: (6, 15), Part.PARENT: (66, 82)}.get(part, (33, 60))
-        person = draw_person(group.region, group.surname, draws, ages, man=False if part is Part.SPOUSE else None)
-        person = head if part is Part.HUF else person
+    head, wife = couple
+    if part in {Part.HEAD, Part.HUF}:
+        return head
+    if part is Part.SPOUSE:
+        return wife
+    if part in {Part.CHILD, Part.PARENT}:
+        ages = (6, 15) if part is Part.CHILD else (head.age + 22, head.age + 26)
+        person = draw_person(group.region, group.surname, draws, ages)
     else:
         region = draws.choice(group.desk.regions)
         person = draw_person(region, draws.choice(region.surnames), draws, (26, 74))
-    named = _FAMILIAR.get(number)
-    return msgspec.structs.replace(person, first=named[0], surname=named[1]) if named else person
+    first, surname, man = _FAMILIAR.get(number, (person.first, person.surname, person.man))
+    return msgspec.structs.replace(person, first=first, surname=surname, man=man)
 
 
 class _Applicant:
     """A client on its way to being taken on."""
 
     def __init__(
-        self, group: Group, part: Part, number: int, person: Person, head: Person, draws: Random, days: Days
+        self,
+        group: Group,
+        part: Part,
+        number: int,
+        person: Person,
+        couple: tuple[Person, Person],
+        draws: Random,
+        days: Days,
     ) -> None:
         self._group = group
         self._part = part
         self._number = number
         self._kind = _KINDS.get(part, ClientKind.INDIVIDUAL)
         self._person = person
-        self._head = head
+        self._couple = couple
         self._draws = draws
         self._days = days
         # The older half of the clients came in the first of the three years, those of the guide in its first days.
@@ -123,7 +137,7 @@ class _Applicant:
 
     def dossier(self, book_id: UUID, household_id: UUID | None, *, prospect: bool) -> Dossier:
         """The client with all that is stored beside it."""
-        new_parties = parties_of(self._kind, self._person, self._head, self._group.region, self._draws, self._days)
+        new_parties = tuple(self._behind())
         name = papers.name_of(self._part, self._person, new_parties, self._draws)
         client = self._client(name, book_id, household_id, self._status(prospect=prospect))
         return Dossier(
@@ -134,6 +148,13 @@ class _Applicant:
             tax_id=papers.tax_id(self._group.currency, self._kind, self._person.surname, self._draws),
             parties=tuple(self._parties(new_parties)),
         )
+
+    def _behind(self) -> Sequence[NewParty]:
+        """The parties, of the own family where there is one."""
+        head, wife = self._couple
+        spouse = {Part.HEAD: wife, Part.HUF: wife, Part.SPOUSE: head}.get(self._part)
+        relatives = Relatives(self._person, spouse, self._group.region, self._draws, self._days)
+        return relatives.guardians(head) if self._part is Part.CHILD else relatives.behind(self._kind)
 
     def _status(self, *, prospect: bool) -> ClientStatus:
         if prospect:

@@ -1,6 +1,6 @@
 """Natural persons, and who of them stands behind a client."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -41,34 +41,13 @@ class Person(msgspec.Struct, frozen=True):
         return date(_YEAR - self.age, 1, 1) + timedelta(days=self.birthday)
 
 
-def draw_person(region: Region, surname: str, draws: Random, ages: tuple[int, int], *, man: bool | None = None) -> Person:
+def draw_person(
+    region: Region, surname: str, draws: Random, ages: tuple[int, int], *, man: bool | None = None
+) -> Person:
     """Somebody of a region and an age."""
     is_man = draws.random() < 0.5 if man is None else man  # noqa: PLR2004 - half of all
     first = draws.choice(region.men if is_man else region.women)
     return Person(first, surname, is_man, draws.randint(*ages), draws.randrange(365))
-
-
-def parties_of(
-    kind: ClientKind, person: Person, head: Person, region: Region, draws: Random, days: Days
-) -> tuple[NewParty, ...]:
-    """Who stands behind a client: those that its kind needs, and mostly the nominees."""
-    relatives = _Relatives(person, region, draws, days)
-    if kind is ClientKind.MINOR:
-        return (_party(PartyRole.GUARDIAN, head, days, "Father"),)
-    if kind is ClientKind.JOINT:
-        return (_party(PartyRole.HOLDER, person, days), relatives.spouse(PartyRole.HOLDER), *relatives.nominees())
-    if kind is ClientKind.HUF:
-        return (_party(PartyRole.KARTA, person, days), *relatives.members())
-    if kind is ClientKind.COMPANY:
-        return (
-            _party(PartyRole.DIRECTOR, person, days, "Managing director"),
-            relatives.partner(PartyRole.DIRECTOR),
-            _party(PartyRole.BENEFICIARY, person, days, "Shareholder", _WHOLE),
-        )
-    if kind is ClientKind.TRUST:
-        child = relatives.child(PartyRole.BENEFICIARY, _WHOLE)
-        return (_party(PartyRole.TRUSTEE, person, days, "Settlor"), relatives.partner(PartyRole.TRUSTEE), child)
-    return relatives.nominees()
 
 
 def _party(
@@ -77,20 +56,47 @@ def _party(
     return NewParty(role, person.name, person.born(days), relationship, share)
 
 
-class _Relatives:
-    """People around somebody, drawn when they are asked for."""
+class Relatives:
+    """People around somebody, drawn when they are asked for, but for a husband or wife whom the firm knows."""
 
-    def __init__(self, person: Person, region: Region, draws: Random, days: Days) -> None:
+    def __init__(self, person: Person, spouse: Person | None, region: Region, draws: Random, days: Days) -> None:
         self._person = person
+        self._spouse = spouse
         self._region = region
         self._draws = draws
         self._days = days
+
+    def behind(self, kind: ClientKind) -> Sequence[NewParty]:
+        """Who stands behind a client of that kind: those whom the kind needs, and mostly the nominees."""
+        if kind is ClientKind.JOINT:
+            return (self._own(PartyRole.HOLDER), self.spouse(PartyRole.HOLDER), *self.nominees())
+        if kind is ClientKind.HUF:
+            return (self._own(PartyRole.KARTA), self.spouse(PartyRole.MEMBER), self.child(PartyRole.MEMBER))
+        if kind is ClientKind.COMPANY:
+            owner = self._own(PartyRole.BENEFICIARY, "Shareholder", _WHOLE)
+            return (
+                self._own(PartyRole.DIRECTOR, "Managing director"),
+                self.partner(PartyRole.DIRECTOR),
+                owner,
+            )
+        if kind is ClientKind.TRUST:
+            child = self.child(PartyRole.BENEFICIARY, _WHOLE)
+            return (self._own(PartyRole.TRUSTEE, "Settlor"), self.partner(PartyRole.TRUSTEE), child)
+        return self.nominees()
+
+    def guardians(self, father: Person) -> Sequence[NewParty]:
+        """Who acts for a minor."""
+        return (_party(PartyRole.GUARDIAN, father, self._days, "Father"),)
+
+    def _own(self, role: PartyRole, relationship: str | None = None, share: Decimal | None = None) -> NewParty:
+        return _party(role, self._person, self._days, relationship, share)
 
     def spouse(self, role: PartyRole, share: Decimal | None = None) -> NewParty:
         """The husband or wife."""
         person = self._person
         age = max(person.age - 3, 24)
-        other = draw_person(self._region, person.surname, self._draws, (age, age + 5), man=not person.man)
+        drawn = draw_person(self._region, person.surname, self._draws, (age, age + 5), man=not person.man)
+        other = self._spouse or drawn
         return _party(role, other, self._days, "Husband" if other.man else "Wife", share)
 
     def child(self, role: PartyRole, share: Decimal | None = None) -> NewParty:
@@ -103,11 +109,6 @@ class _Relatives:
         """Somebody of another family, in the same office."""
         surname = self._draws.choice(self._region.surnames)
         return _party(role, draw_person(self._region, surname, self._draws, (34, 68)), self._days)
-
-    def members(self) -> Iterator[NewParty]:
-        """The family that a karta stands for."""
-        yield self.spouse(PartyRole.MEMBER)
-        yield self.child(PartyRole.MEMBER)
 
     def nominees(self) -> tuple[NewParty, ...]:
         """Whoever receives the assets, all of them together."""

@@ -171,7 +171,9 @@ def _sell(story: Story) -> bool:
     if symbol is None:
         return False
     held = story.keeper.held[symbol]
-    return story.keeper.sell(symbol, held if story.draws.randrange(7) == 0 else held * story.draws.randint(15, 60) // 100)
+    return story.keeper.sell(
+        symbol, held if story.draws.randrange(7) == 0 else held * story.draws.randint(15, 60) // 100
+    )
 
 
 def _switch(story: Story) -> bool:

@@ -421,6 +421,7 @@ CREATE TABLE transactions (
 CREATE INDEX transactions_actions_idx ON transactions (portfolio_id) WHERE ratio_new is not null;
 CREATE INDEX transactions_book_id_recorded_at_id_idx ON transactions (book_id, recorded_at, id);
 CREATE INDEX transactions_book_id_traded_on_id_idx ON transactions (book_id, traded_on, id);
+CREATE INDEX transactions_client_actions_idx ON transactions (client_id) WHERE ratio_new is not null;
 CREATE INDEX transactions_client_id_idx ON transactions (client_id);
 CREATE INDEX transactions_portfolio_id_recorded_at_id_idx ON transactions (portfolio_id, recorded_at, id);
 CREATE INDEX transactions_portfolio_id_traded_on_id_idx ON transactions (portfolio_id, traded_on, id);
@@ -596,10 +597,10 @@ create policy books_change on books for update using (coalesce(current_setting('
 create policy books_remove on books for delete using ((coalesce(current_setting('steward.everything', true), '') = 'on' or id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[]))) and (coalesce(current_setting('steward.everything', true), '') = 'on' or id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[]))));
 
 alter table users enable row level security;
-create policy users_see on users for select using (coalesce(current_setting('steward.user', true), '') <> '' or coalesce(current_setting('steward.identity', true), '') = 'on');
+create policy users_see on users for select using (coalesce(current_setting('steward.identity', true), '') = 'on' or coalesce(current_setting('steward.user', true), '') <> '' and (client_id is null or id = nullif(current_setting('steward.user', true), '')::uuid or exists (select from clients where clients.id = users.client_id)));
 create policy users_add on users for insert with check (coalesce(current_setting('steward.identity', true), '') = 'on');
-create policy users_change on users for update using (coalesce(current_setting('steward.user', true), '') <> '' or coalesce(current_setting('steward.identity', true), '') = 'on') with check (coalesce(current_setting('steward.identity', true), '') = 'on');
-create policy users_remove on users for delete using ((coalesce(current_setting('steward.user', true), '') <> '' or coalesce(current_setting('steward.identity', true), '') = 'on') and (coalesce(current_setting('steward.identity', true), '') = 'on'));
+create policy users_change on users for update using (coalesce(current_setting('steward.identity', true), '') = 'on' or coalesce(current_setting('steward.user', true), '') <> '' and (client_id is null or id = nullif(current_setting('steward.user', true), '')::uuid or exists (select from clients where clients.id = users.client_id))) with check (coalesce(current_setting('steward.identity', true), '') = 'on');
+create policy users_remove on users for delete using ((coalesce(current_setting('steward.identity', true), '') = 'on' or coalesce(current_setting('steward.user', true), '') <> '' and (client_id is null or id = nullif(current_setting('steward.user', true), '')::uuid or exists (select from clients where clients.id = users.client_id))) and (coalesce(current_setting('steward.identity', true), '') = 'on'));
 
 alter table credentials enable row level security;
 create policy credentials_see on credentials for select using (coalesce(current_setting('steward.identity', true), '') = 'on');

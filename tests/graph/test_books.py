@@ -16,7 +16,9 @@ BOOKS = """
 query ($first: Int, $filter: BookFilter) {
     books(first: $first, filter: $filter) {
         totalCount
-        nodes { id name openedOn team { name unit { name } } unit { name } memberships { kind user { name } book { id } } }
+        nodes {
+            id name openedOn team { name unit { name } } unit { name } memberships { kind user { name } book { id } }
+        }
     }
 }
 """
@@ -64,7 +66,7 @@ async def test_a_book_is_opened_in_a_team_of_ones_own(gql: Gql, supervisor: Sign
     assert [node["name"] for node in listed["nodes"]] == ["Book 3", "Müller & Sons"]
 
 
-async def test_a_manager_opens_books_in_the_teams_of_its_unit(gql: Gql, make: Make, book: Book) -> None:
+async def test_a_manager_opens_books_in_the_teams_of_its_unit(gql: Gql, make: Make) -> None:
     inside, outside = await make.team(), await make.team()
     manager = await make.user(Role.BU_MANAGER, inside)
     for team, codes in ((inside, []), (outside, ["NOT_FOUND"])):
@@ -116,20 +118,34 @@ async def test_a_time_that_ends_before_it_begins_is_declined(
 
 
 @pytest.mark.parametrize(
-    ("starts", "ends", "taken"),
-    [(10, 20, True), (0, 10, True), (20, None, True), (0, None, True), (0, 9, False), (21, None, False)],
+    ("days", "codes"),
+    [
+        ((10, 20), ["OVERLAPPING_MEMBERSHIP"]),
+        ((0, 10), ["OVERLAPPING_MEMBERSHIP"]),
+        ((20, None), ["OVERLAPPING_MEMBERSHIP"]),
+        ((0, None), ["OVERLAPPING_MEMBERSHIP"]),
+        ((0, 9), []),
+        ((21, None), []),
+    ],
 )
 async def test_memberships_of_a_person_do_not_overlap(
-    gql: Gql, make: Make, supervisor: SignedIn, book: Book, starts: int, ends: int | None, taken: bool
+    gql: Gql, make: Make, supervisor: SignedIn, days: tuple[int, int | None], codes: list[str]
 ) -> None:
+    assert supervisor.book
     advisor = await make.user(Role.ADVISOR)
     first = date(2026, 3, 1)
-    await make.membership(book, advisor.user, starts_on=first + 10 * DAY, ends_on=first + 20 * DAY)
-    times = {"startsOn": (first + starts * DAY).isoformat()}
-    if ends is not None:
-        times["endsOn"] = (first + ends * DAY).isoformat()
-    payload = await add(gql, supervisor, bookId=id_of(book), userId=advisor.id, kind="STAND_IN", **times)
-    assert declined(payload) == ([("OVERLAPPING_MEMBERSHIP", "input.userId")] if taken else [])
+    await make.membership(supervisor.book, advisor.user, starts_on=first + 10 * DAY, ends_on=first + 20 * DAY)
+    starts, ends = [None if day is None else (first + day * DAY).isoformat() for day in days]
+    payload = await add(
+        gql,
+        supervisor,
+        bookId=id_of(supervisor.book),
+        userId=advisor.id,
+        kind="STAND_IN",
+        startsOn=starts,
+        endsOn=ends,
+    )
+    assert declined(payload) == [(code, "input.userId") for code in codes]
 
 
 async def test_an_end_client_is_no_member(gql: Gql, make: Make, supervisor: SignedIn, book: Book) -> None:

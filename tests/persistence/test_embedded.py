@@ -124,7 +124,7 @@ def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
 
 
 def user_process(directory: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - our own interpreter.
+    return subprocess.Popen(
         [sys.executable, "-c", USER, str(directory)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
@@ -285,7 +285,7 @@ async def test_a_process_that_got_a_dead_servers_number_is_no_server(start: Star
 def as_owner(server: EmbeddedServer, command: list[str]) -> subprocess.Popen[bytes]:
     """A process of the user that runs this PostgreSQL."""
     owner = (server.home / "cluster").stat()
-    return subprocess.Popen(  # noqa: S603 - the command is a test's.
+    return subprocess.Popen(
         command,
         user=owner.st_uid if os.geteuid() == 0 else None,
         group=owner.st_gid if os.geteuid() == 0 else None,
@@ -461,7 +461,7 @@ async def test_vector_is_there(shared: EmbeddedServer) -> None:
 
 
 def test_client_programs_are_found() -> None:
-    shown = subprocess.run([program("pg_dump"), "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - the wheel's.
+    shown = subprocess.run([program("pg_dump"), "--version"], capture_output=True, text=True, check=True)
     assert " 18." in shown.stdout
     with pytest.raises(EmbeddedError, match="no pg_nothing"):
         program("pg_nothing")

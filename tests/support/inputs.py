@@ -62,8 +62,8 @@ class Leaf:
 class Inputs:
     """Makes inputs for the schema's mutations and lists; `ids` gives an id for a prefix."""
 
-    def __init__(self, ids: Callable[[str], str]) -> None:
-        self.schema: GraphQLSchema = build_schema(schema_text())
+    def __init__(self, ids: Callable[[str], str], schema: GraphQLSchema | None = None) -> None:
+        self.schema: GraphQLSchema = schema or build_schema(schema_text())
         self._ids = ids
         self._numbers = count(1)
 
