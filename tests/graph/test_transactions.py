@@ -142,28 +142,28 @@ async def test_what_a_rule_declines_names_the_field_and_changes_nothing(desk: De
     assert await desk.holdings() == before
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("amount", "NaN"),
-        ("amount", "1e3"),
-        ("amount", "9" * 21),
-        ("amount", 5.5),
-        ("tradedOn", "2024-02-30"),
-        ("tradedOn", "2024-2-3"),
-        ("kind", "GIFT"),
-        ("reference", "a\x00b"),
-        ("portfolioId", "portfolio_1"),
-        ("ratioNew", 2**31),
-    ],
-)
-async def test_what_cannot_be_read_is_no_refusal(desk: Desk, field: str, value: Any) -> None:
-    given = {"idempotencyKey": "k", "portfolioId": id_of(desk.portfolio), "kind": "DEPOSIT", "currency": "INR"}
-    given |= {"tradedOn": "2024-03-01", "amount": "1"} | {field: value}
+UNREADABLE: list[tuple[str, Any]] = [
+    ("amount", "NaN"),
+    ("amount", "1e3"),
+    ("amount", "9" * 21),
+    ("amount", 5.5),
+    ("tradedOn", "2024-02-30"),
+    ("tradedOn", "2024-2-3"),
+    ("kind", "GIFT"),
+    ("reference", "a\x00b"),
+    ("portfolioId", "portfolio_1"),
+    ("ratioNew", 2**31),
+]
+
+
+async def test_what_cannot_be_read_is_no_refusal(desk: Desk) -> None:
     document = "mutation ($input: RecordTransactionInput!) { recordTransaction(input: $input) { userErrors { code } } }"
-    answer = await desk.gql.ask(document, input=given)
-    assert answer.codes == ["VALIDATION_ERROR"]
-    assert field in str(answer["errors"][0])
+    good = {"idempotencyKey": "k", "portfolioId": id_of(desk.portfolio), "kind": "DEPOSIT", "currency": "INR"}
+    good |= {"tradedOn": "2024-03-01", "amount": "1"}
+    for field, value in UNREADABLE:
+        answer = await desk.gql.ask(document, input=good | {field: value})
+        assert answer.codes == ["VALIDATION_ERROR"], field
+        assert field in str(answer["errors"][0])
     assert (await desk.holdings())["transactions"]["totalCount"] == 0
 
 
