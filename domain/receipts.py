@@ -1,8 +1,9 @@
 """Idempotency: what was done under a key is done once, whatever is repeated."""
 
 from datetime import datetime
+from decimal import Decimal
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -51,5 +52,14 @@ async def claim(work: Work, viewer: Viewer, mutation: str, key: str, wanted: msg
 
 
 def digest(struct: msgspec.Struct) -> str:
-    """Digest of an input's canonical form."""
-    return sha256(msgspec.json.encode(struct, order="deterministic")).hexdigest()
+    """Digest of an input's canonical form, in which 1.5 and 1.50 are the same."""
+    plain = msgspec.to_builtins(struct, builtin_types=(Decimal,))
+    return sha256(msgspec.json.encode(_canonical(plain), order="deterministic")).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    if isinstance(value, dict):
+        return {name: _canonical(each) for name, each in value.items()}
+    return [_canonical(each) for each in value] if isinstance(value, list | tuple) else value

@@ -86,12 +86,6 @@ class Lent:
         """All rows as entities."""
         return read_all(entity, await self.rows(statement, values))
 
-    async def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Many rows at once, by COPY."""
-        self._observe(f"COPY {table}")
-        with faults():
-            await self.connection.copy_records_to_table(table, records=rows, columns=columns)
-
 
 def _identifiers(ids: Sequence[Any]) -> str:
     return "{" + ",".join(map(str, ids)) + "}"

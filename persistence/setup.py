@@ -57,7 +57,7 @@ async def connect(url: str) -> "Connection[Record]":
         return await asyncpg.connect(**driver_arguments(url), timeout=10)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # The driver's own words may hold the address, and never the password.
-        raise SetupError(f"The database cannot be reached: {error or type(error).__name__}") from error
+        raise SetupError(f"The database cannot be reached: {str(error) or type(error).__name__}") from error
 
 
 async def migrate(url: str) -> bool:
