@@ -52,6 +52,7 @@ async def open_services(
             tokens=Tokens(settings.signing_secret(home), Lives(settings.access_life, settings.refresh_life)),
             passwords=Passwords(),
             large_amounts=LargeAmounts(settings.large_amounts),
+            turns=asyncio.Semaphore(max(1, settings.database_pool - 2)),
         )
 
 

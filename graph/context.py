@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import date, datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar
 
@@ -10,7 +11,7 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from domain.access import Viewer
-from domain.errors import Unauthenticated
+from domain.errors import Unauthenticated, Unavailable
 from domain.identity import Claims, Passwords, Tokens, session_topic
 from domain.transactions import LargeAmounts
 from domain.work import Work
@@ -31,6 +32,9 @@ class Services(msgspec.Struct, frozen=True):
     tokens: Tokens
     passwords: Passwords
     large_amounts: LargeAmounts
+    # How many subscriptions read at once: all others wait here, without a time limit and without keeping the pool
+    # from requests, when something wakes thousands of them.
+    turns: asyncio.Semaphore
 
 
 class Context:
@@ -45,6 +49,7 @@ class Context:
         self._claims = claims
         self._asking: asyncio.Task[Viewer] | None = None
         self._loaders: dict[Any, DataLoader[Any, Any]] = {}
+        self.patient = False
 
     @property
     def signed_in(self) -> bool:
@@ -58,7 +63,9 @@ class Context:
 
     def fresh(self) -> Self:
         """The same request with nothing remembered: new loaders, rights asked again."""
-        return type(self)(self.services, self.request_id, self._claims)
+        made = type(self)(self.services, self.request_id, self._claims)
+        made.patient = self.patient
+        return made
 
     async def viewer(self) -> Viewer:
         """Whoever asks, read once; raises Unauthenticated."""
@@ -70,7 +77,8 @@ class Context:
         return await asyncio.shield(self._asking)
 
     async def _ask(self, claims: Claims) -> Viewer:
-        return await self.services.doors.read(None, Identities.viewer, claims.session_id, self.now)
+        async with self._turn():
+            return await self.services.doors.read(None, Identities.viewer, claims.session_id, self.now)
 
     async def today(self) -> date:
         """The viewer's calendar day."""
@@ -81,7 +89,11 @@ class Context:
     ) -> T:
         """Call a repository's method as the viewer, on a connection of its own."""
         viewer = await self.viewer()
-        return await self.services.doors.read(viewer, method, viewer, *args, **kwargs)
+        async with self._turn():
+            return await self.services.doors.read(viewer, method, viewer, *args, **kwargs)
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        return self.services.turns if self.patient else nullcontext()
 
     async def write(
         self, verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
@@ -120,10 +132,15 @@ class Context:
         return Unauthenticated("The access token has expired; refresh it.", reason="EXPIRED")
 
     async def _stands(self, claims: Claims) -> bool:
+        patient = self.fresh()
+        patient.patient = True
         try:
-            await self.fresh()._ask(claims)  # noqa: SLF001 - its own class
+            await patient._ask(claims)  # noqa: SLF001 - its own class
         except Unauthenticated:
             return False
+        except Unavailable:
+            # Nobody can tell; each reading checks the session by itself.
+            return True
         return True
 
 

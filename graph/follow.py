@@ -2,14 +2,20 @@
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
-from domain.errors import CursorExpired, Invalid
+from domain.access import Viewer
+from domain.errors import CursorExpired, Invalid, Unavailable
 from graph.context import Context
-from persistence.bell import POLL_SECONDS
 from persistence.events import Event, Events
+from persistence.repository import Repository
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R", bound=Repository)
 
 
 class StreamCursor(msgspec.Struct, frozen=True, array_like=True):
@@ -37,20 +43,30 @@ class StreamCursor(msgspec.Struct, frozen=True, array_like=True):
 async def follow(context: Context, stream: str, after: str | None) -> AsyncGenerator[list[Event], None]:
     """Yield the stream's events since the cursor, some at a time, for ever; raises CursorExpired.
 
-    Nothing is held between two batches: each reading lends a connection, which checks the session again.
+    Nothing is held between two batches: each reading lends a connection, which checks the session again. A database
+    that is gone for a while only delays what follows.
     """
+    context.patient = True
     async with context.services.doors.bell.listening(stream) as rung:
         # The listener stands before the first look, so that nothing falls between the two.
         seq = await _start(context, stream, after)
         while True:
             rung.clear()
-            while events := await context.fresh().read(Events.since, stream, seq):
+            while events := await patiently(context, Events.since, stream, seq):
                 seq = events[-1].seq
                 yield events
-            try:
-                await asyncio.wait_for(rung.wait(), POLL_SECONDS)
-            except TimeoutError:
-                continue
+            await rung.wait()
+
+
+async def patiently(
+    context: Context, method: Callable[Concatenate[R, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Read with rights asked again, and again while the database does not answer."""
+    while True:
+        try:
+            return await context.fresh().read(method, *args, **kwargs)
+        except Unavailable as error:
+            await asyncio.sleep(error.retry_after)
 
 
 async def _start(context: Context, stream: str, after: str | None) -> int:

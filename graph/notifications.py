@@ -18,7 +18,7 @@ from graph.books import Book
 from graph.clients import Client
 from graph.context import Info
 from graph.described import enum, input_, type_
-from graph.follow import StreamCursor, follow
+from graph.follow import StreamCursor, follow, patiently
 from graph.identity import User
 from graph.ids import decode
 from graph.inputs import camel
@@ -220,9 +220,9 @@ class NotificationSubscriptions:
         viewer = await info.context.viewer()
         async with aclosing(follow(info.context, user_stream(viewer.user_id), after)) as news:
             async for events in news:
-                # Rendered with rights asked again; nothing is held while the socket takes it.
-                fresh = info.context.fresh()
-                found = await fresh.read(Notifications.by_ids, [event.entity_id for event in events])
+                # Rights are asked again at each reading; nothing is held while the socket takes what was read.
+                ids = [event.entity_id for event in events]
+                found = await patiently(info.context, Notifications.by_ids, ids)
                 told = {notification.id: notification for notification in found}
                 for event in events:
                     if event.entity_id in told:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
+from asyncpg import Connection, Record
 
 from domain.errors import Fault
 from persistence.database import Database
@@ -24,6 +25,7 @@ LONGEST_PAYLOAD: Final = 7900  # NOTIFY takes less than 8,000 bytes
 EVERYBODY: Final = "*"
 POLL_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 1.0
+LAST: Final = "select stream, last from event_streams where stream = any($1)"
 
 
 class Bell:
@@ -35,6 +37,8 @@ class Bell:
         self._rung: set[str] = set()
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._looked = 0.0
+        self._last: dict[str, int] = {}
 
     async def start(self) -> None:
         """Listen, in the background, until `close`."""
@@ -81,7 +85,7 @@ class Bell:
             try:
                 await self._listen()
             except (Fault, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                # Until the connection is back, the waiters' own poll carries them.
+                # When the connection is back, everybody looks again.
                 log.warning("the listener lost the database: %s", type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -89,16 +93,39 @@ class Bell:
         connection = await self._database.connect()
         try:
             await connection.add_listener(CHANNEL, self._heard)
+            # No viewer looks here: what is read tells only that a stream has grown.
+            await connection.execute("select set_config('steward.identity', 'on', false)")
             # What was rung while nobody listened.
             self._wake([EVERYBODY])
             while True:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wanted.wait(), POLL_SECONDS)
-                self._wanted.clear()
-                topics, self._rung = self._rung, set()
-                await connection.execute("select pg_notify($1, $2)", CHANNEL, _payload(topics))
+                await self._notify(connection)
+                await self._look(connection)
         finally:
             connection.terminate()
+
+    async def _notify(self, connection: "Connection[Record]") -> None:
+        self._wanted.clear()
+        topics, self._rung = self._rung, set()
+        if not topics:
+            return
+        try:
+            await connection.execute("select pg_notify($1, $2)", CHANNEL, _payload(topics))
+        except BaseException:
+            self._rung |= topics
+            self._wanted.set()
+            raise
+
+    async def _look(self, connection: "Connection[Record]") -> None:
+        """The slow poll, one for all who wait in this process: a lost NOTIFY costs seconds, never an event."""
+        moment = asyncio.get_running_loop().time()
+        if moment - self._looked < POLL_SECONDS or not self._waiting:
+            return
+        self._looked = moment
+        grown = {row[0]: row[1] for row in await connection.fetch(LAST, list(self._waiting))}
+        self._wake(topic for topic, last in grown.items() if self._last.get(topic) != last)
+        self._last = grown
 
     def _heard(self, _: Any, __: int, ___: str, payload: object) -> None:
         self._wake(json.loads(str(payload)))

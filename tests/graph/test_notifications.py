@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from domain.access import Role
+from domain.notifications import Notification, NotificationKind, user_stream
 from graph.app import make_app, open_services
 from graph.http.schema import Schema
 from graph.ids import id_of
 from graph.settings import Settings
 from persistence.embedded import EmbeddedServer
+from persistence.notifications import notifications
 from tests.conftest import quick
 from tests.factories.firm import Make, SignedIn
 from tests.support.gql import Gql
@@ -252,6 +254,24 @@ async def test_a_second_server_process_hears_of_it(
         # The other process has nobody that rings here but the database's NOTIFY.
         await change_kyc(gql, advisor, client_id, 1)
         arrived = (await socket.next(seconds=3))["notifications"]["notification"]
+    assert arrived["kind"] == "KYC_CHANGED"
+
+
+async def test_an_event_that_nobody_rang_for_arrives_by_the_slow_poll(
+    make: Make, live: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advisor = await make.advisor()
+    async with following(live, advisor) as socket:
+        monkeypatch.setattr("persistence.bell.POLL_SECONDS", 0.2)
+        told = Notification(
+            make.new_id(), advisor.user.id, 1, NotificationKind.KYC_CHANGED, make.now, *[None] * 7, None
+        )
+        stream = user_stream(advisor.user.id)
+        await make.add(notifications, told)
+        await make.connection.execute("insert into event_streams values ($1, 1)", stream)
+        event = (stream, 1, told.kind.value, told.id, 1, make.now)
+        await make.connection.execute("insert into events values ($1, $2, $3, $4, $5, $6)", *event)
+        arrived = (await socket.next(seconds=8))["notifications"]["notification"]
     assert arrived["kind"] == "KYC_CHANGED"
 
 
