@@ -264,7 +264,19 @@ async def test_an_event_that_nobody_rang_for_arrives_by_the_slow_poll(
     async with following(live, advisor) as socket:
         monkeypatch.setattr("persistence.bell.POLL_SECONDS", 0.2)
         told = Notification(
-            make.new_id(), advisor.user.id, 1, NotificationKind.KYC_CHANGED, make.now, *[None] * 7, None
+            id=make.new_id(),
+            user_id=advisor.user.id,
+            seq=1,
+            kind=NotificationKind.KYC_CHANGED,
+            occurred_at=make.now,
+            actor_id=None,
+            book_id=None,
+            client_id=None,
+            portfolio_id=None,
+            transaction_id=None,
+            amount=None,
+            currency=None,
+            read_at=None,
         )
         stream = user_stream(advisor.user.id)
         await make.add(notifications, told)
