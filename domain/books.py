@@ -1,9 +1,9 @@
 """Books (the clients that somebody looks after), their members, and the organisation they lie in."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,9 @@ from domain.errors import NotFound, Refusal, RefusalCode
 from domain.identity import User
 from domain.text import fold, invalid, named
 from domain.work import Work
+
+# How far the clock lags behind UTC where it lags most.
+EARTH: Final = timedelta(hours=12)
 
 
 class Unit(Entity, frozen=True):
@@ -92,7 +95,7 @@ class Books(Protocol):
     async def team(self, viewer: Viewer, team_id: UUID) -> Team: ...  # noqa: D102
     async def membership(self, viewer: Viewer, membership_id: UUID) -> Membership: ...  # noqa: D102
     async def memberships_of(self, viewer: Viewer, book_ids: Sequence[UUID]) -> list[Membership]: ...  # noqa: D102
-    async def audience(self, viewer: Viewer, book_id: UUID, on: date) -> list[UUID]: ...  # noqa: D102
+    async def audience(self, viewer: Viewer, book_id: UUID, moment: datetime) -> list[UUID]: ...  # noqa: D102
     async def add(self, book: Book) -> None: ...  # noqa: D102
     async def add_membership(self, membership: Membership) -> None: ...  # noqa: D102
     async def replace_membership(self, before: Membership, after: Membership) -> Membership: ...  # noqa: D102
@@ -128,7 +131,7 @@ async def open_book(work: Work, viewer: Viewer, new: NewBook) -> Book:
 async def add_member(work: Work, viewer: Viewer, new: NewMembership) -> Membership:
     """Make somebody a member, from today or the given day on. Refuses: INVALID_VALUE, OVERLAPPING_MEMBERSHIP."""
     require(viewer, Action.MANAGE_MEMBERS)
-    book = await work.books.locked(viewer, new.book_id)
+    book = await led(work, viewer, new.book_id)
     user = await _staff(work, viewer, new.user_id)
     starts_on = new.starts_on or viewer.today(work.now)
     if new.ends_on is not None and new.ends_on < starts_on:
@@ -137,6 +140,16 @@ async def add_member(work: Work, viewer: Viewer, new: NewMembership) -> Membersh
     await _check_overlaps(work, viewer, membership, "userId")
     await work.books.add_membership(membership)
     return membership
+
+
+async def led(work: Work, viewer: Viewer, book_id: UUID) -> Book:
+    """A book, with its lock, of a team that the viewer leads.
+
+    Standing in for a colleague shows the colleague's book, and gives no say in whose it is. Raises NotFound.
+    """
+    book = await work.books.locked(viewer, book_id)
+    await work.books.team(viewer, book.team_id)
+    return book
 
 
 async def _check_overlaps(work: Work, viewer: Viewer, membership: Membership, field: str) -> None:
@@ -157,14 +170,18 @@ async def _staff(work: Work, viewer: Viewer, user_id: UUID) -> User:
 
 
 async def end_membership(work: Work, viewer: Viewer, membership_id: UUID, ends_on: date | None) -> Membership:
-    """End a membership with a day, by default yesterday, so that it counts no more.
+    """End a membership with a day, by default the last that is over everywhere, so that it counts no more.
 
     One that has not begun never will, if its last day lies before its first. Refuses: MEMBERSHIP_ENDED,
     INVALID_VALUE, OVERLAPPING_MEMBERSHIP.
     """
     require(viewer, Action.MANAGE_MEMBERS)
+    book_id = (await work.books.membership(viewer, membership_id)).book_id
+    await led(work, viewer, book_id)
+    # Read again under the book's lock, which everybody takes who adds or ends a membership.
     membership = await work.books.membership(viewer, membership_id)
-    today = viewer.today(work.now)
+    # By now nobody on earth still has the day before this one: the member's own day decides what it sees.
+    today = (work.now - EARTH).date()
     if membership.ends_on is not None and (membership.ends_on < today or membership.ends_on == ends_on):
         raise Refusal(RefusalCode.MEMBERSHIP_ENDED, "The membership has ended already.", ("input", "membershipId"))
     # Counted in ordinals, for the first day of the calendar has none before it.

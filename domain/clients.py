@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from domain.access import Action, Viewer, require
+from domain.books import led
 from domain.entities import Entity
 from domain.errors import Refusal, RefusalCode
 from domain.money import as_currency
@@ -271,6 +272,14 @@ def _checked(client: Client, today: date) -> Client:
     )
 
 
+def _check_expiry(before: Client | None, after: Client, today: date) -> None:
+    """Refuse to verify until a day that is over; what was verified once may run out."""
+    changed = before is None or (before.kyc_status, before.kyc_expires_on) != (after.kyc_status, after.kyc_expires_on)
+    ends = after.kyc_expires_on
+    if changed and after.kyc_status is KycStatus.VERIFIED and ends is not None and ends < today:
+        raise invalid("details.kycExpiresOn", "A verification lasts at least until today.")
+
+
 class NewClient(msgspec.Struct, frozen=True):
     """What takes on a client; the book defaults to the viewer's only one."""
 
@@ -307,6 +316,7 @@ async def create(work: Work, viewer: Viewer, new: NewClient) -> Client:
         version=1,
     )
     client = await _described(work, viewer, blank, new.details)
+    _check_expiry(None, client, viewer.today(work.now))
     await work.clients.take_on(client, ClientProfile(client.id, "", Channel.EMAIL, "en", do_not_disturb=False))
     await _store_extras(work, viewer, client, new.extras, adding=True)
     return client
@@ -326,6 +336,7 @@ async def update(work: Work, viewer: Viewer, change: ClientChange) -> Client:
     require(viewer, Action.UPDATE_CLIENT)
     before = await _open_client(work, viewer, change.client_id)
     described = await _described(work, viewer, before, change.details)
+    _check_expiry(before, described, viewer.today(work.now))
     after = msgspec.structs.replace(described, version=before.version + 1, updated_at=work.now)
     # A version that is no longer the last makes the write itself fail: the database referees.
     await work.clients.replace(msgspec.structs.replace(before, version=change.version), after)
@@ -354,6 +365,7 @@ async def move(work: Work, viewer: Viewer, client_id: UUID, book_id: UUID, versi
     """Move a client with all it has to another book. Refuses: INVALID_VALUE, STALE_VERSION, ARCHIVED."""
     require(viewer, Action.MOVE_CLIENT)
     before = await _open_client(work, viewer, client_id)
+    await led(work, viewer, before.book_id)
     book = await work.books.one(viewer, book_id)
     if book.id == before.book_id:
         raise invalid("bookId", "The client is in this book already.")
@@ -411,5 +423,5 @@ async def _sealed(work: Work, client_id: UUID, text: str) -> TaxId:
 
 
 async def _tell(work: Work, viewer: Viewer, kind: NotificationKind, client: Client, book_id: UUID) -> None:
-    recipients = await work.books.audience(viewer, book_id, viewer.today(work.now))
+    recipients = await work.books.audience(viewer, book_id, work.now)
     work.tell(Notice(kind, frozenset(recipients), book_id=book_id, client_id=client.id))

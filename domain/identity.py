@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import secrets
 from base64 import b64encode
 from collections.abc import Sequence
@@ -206,6 +207,20 @@ class NewUser(msgspec.Struct, frozen=True):
 
 
 SHORTEST_PASSWORD: Final = 12
+LOCALE: Final = re.compile(r"[a-z]{2,3}(_[A-Z][a-z]{3})?(_[A-Z]{2})?")
+# Without their place these roles would see no book, or could never lead one.
+NEEDS_TEAM: Final = frozenset({Role.SUPERVISOR, Role.ADVISOR, Role.VIEWER})
+NOT_MADE: Final = frozenset({Role.CLIENT, Role.SERVICE})
+
+
+def check_place(role: Role, *, unit: object, team: object) -> None:
+    """Whether a user, in this unit and team or none, can see what its role is for. Refuses: INVALID_VALUE."""
+    if role in NOT_MADE:
+        raise invalid("role", f"A user with the role {role} cannot be made here.")
+    if role in NEEDS_TEAM and team is None:
+        raise invalid("team", f"A user with the role {role} needs a team.")
+    if role is Role.BU_MANAGER and unit is None:
+        raise invalid("unit", f"A user with the role {role} needs a business unit.")
 
 
 async def create_user(work: Work, passwords: Passwords, new: NewUser) -> User:
@@ -214,6 +229,9 @@ async def create_user(work: Work, passwords: Passwords, new: NewUser) -> User:
         raise invalid("password", f"A password has at least {SHORTEST_PASSWORD} characters.")
     if new.time_zone not in available_timezones():
         raise invalid("timeZone", "This is not a time zone.")
+    if not LOCALE.fullmatch(new.locale):
+        raise invalid("locale", "This is not a locale, such as en_IN.")
+    check_place(new.role, unit=new.unit_id, team=new.team_id)
     address = checked_email(new.email, "email")
     if address is None:
         raise invalid("email", "An address is needed.")

@@ -11,6 +11,7 @@ import msgspec
 
 from domain.access import Action, Viewer, require
 from domain.entities import Entity
+from domain.errors import NotFound
 from domain.work import Work
 
 
@@ -75,6 +76,10 @@ class NotificationFilter(msgspec.Struct, frozen=True):
 class Notifications(Protocol):
     """The storage of notifications."""
 
+    async def by_ids(self, viewer: Viewer, keys: Sequence[UUID]) -> list[Notification]:
+        """These of the viewer's."""
+        ...
+
     async def mark_read(self, viewer: Viewer, ids: Sequence[UUID] | None, at: datetime) -> list[Notification]:
         """Mark these, or all, of the viewer's unread ones; gives those that it marked."""
         ...
@@ -86,8 +91,10 @@ def user_stream(user_id: UUID) -> str:
 
 
 async def mark_read(work: Work, viewer: Viewer, ids: Sequence[UUID]) -> list[Notification]:
-    """Mark notifications of one's own as read; those that are read already, or are not one's own, are left alone."""
+    """Mark notifications of one's own as read; gives those that were unread. Raises NotFound for another's."""
     require(viewer, Action.MARK_NOTIFICATIONS)
+    if len(await work.notifications.by_ids(viewer, ids)) < len(set(ids)):
+        raise NotFound
     return await work.notifications.mark_read(viewer, ids, work.now)
 
 

@@ -138,16 +138,35 @@ async def open_portfolio(work: Work, viewer: Viewer, new: NewPortfolio) -> Portf
         status=PortfolioStatus.OPEN,
         version=1,
     )
-    if not await work.portfolios.add_once(portfolio):
-        raise Refusal(RefusalCode.DUPLICATE, "Another portfolio has this number.", ("input", "accountNumber"))
+    while not await work.portfolios.add_once(portfolio):
+        if new.account_number is not None:
+            raise Refusal(RefusalCode.DUPLICATE, "Another portfolio has this number.", ("input", "accountNumber"))
+        # Somebody was given the next number by hand.
+        number = await work.portfolios.next_account_number()
+        portfolio = msgspec.structs.replace(portfolio, account_number=number)
     await work.portfolios.replace_targets([], _targets(portfolio.id, new.targets))
     return portfolio
 
 
+async def open_for_change(work: Work, viewer: Viewer, portfolio_id: UUID, field: str = "portfolioId") -> Portfolio:
+    """A portfolio with its client's lock and its own, in this order, as a move of the client takes them.
+
+    Raises NotFound. Refuses: ARCHIVED, at the input's field.
+    """
+    seen = await work.portfolios.one(viewer, portfolio_id)
+    client = await work.clients.locked(viewer, seen.client_id)
+    if client.status is ClientStatus.ARCHIVED:
+        raise Refusal(RefusalCode.ARCHIVED, "The client is archived and takes no changes.", ("input", field))
+    portfolio = await work.portfolios.locked(viewer, portfolio_id)
+    if portfolio.status is PortfolioStatus.CLOSED:
+        raise Refusal(RefusalCode.ARCHIVED, "The portfolio is closed and takes no changes.", ("input", field))
+    return portfolio
+
+
 async def update(work: Work, viewer: Viewer, change: PortfolioChange) -> Portfolio:
-    """Change what a portfolio is called and aims at. Refuses: INVALID_VALUE, STALE_VERSION."""
+    """Change what a portfolio is called and aims at. Refuses: INVALID_VALUE, STALE_VERSION, ARCHIVED."""
     require(viewer, Action.OPEN_PORTFOLIO)
-    before = await work.portfolios.locked(viewer, change.portfolio_id)
+    before = await open_for_change(work, viewer, change.portfolio_id)
     name = before.name if isinstance(change.name, msgspec.UnsetType) else named(change.name, "name")
     unchanged = isinstance(change.benchmark, msgspec.UnsetType)
     after = msgspec.structs.replace(

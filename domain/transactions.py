@@ -25,7 +25,7 @@ from domain.ledger import (
     reversal,
 )
 from domain.notifications import Notice, NotificationKind
-from domain.portfolios import Portfolio, PortfolioStatus
+from domain.portfolios import Portfolio, open_for_change
 from domain.positions import CashBalance, Lot, Position
 from domain.receipts import claim
 from domain.text import invalid, noted
@@ -78,7 +78,7 @@ async def record(work: Work, viewer: Viewer, large: LargeAmounts, key: str, entr
     new_id, repeated = await claim(work, viewer, "recordTransaction", key, entry)
     if repeated:
         return await work.transactions.one(viewer, new_id)
-    portfolio = await _open_portfolio(work, viewer, entry.portfolio_id)
+    portfolio = await open_for_change(work, viewer, entry.portfolio_id)
     instrument = await _instrument(work, viewer, entry.instrument_id)
     currency = instrument.currency if instrument else None
     check_entry(entry, opened_on=portfolio.opened_on, today=viewer.today(work.now), instrument_currency=currency)
@@ -111,7 +111,7 @@ async def reverse(work: Work, viewer: Viewer, key: str, wanted: Reversal) -> Tra
     """Take back a wrong entry, as though it had never been recorded, and refold what it touched.
 
     A repeat of `key` gives the first result. Refuses: INVALID_VALUE, NOT_REVERSIBLE, ALREADY_REVERSED,
-    INSUFFICIENT_HOLDING (later sales rely on the entry), IDEMPOTENCY_CONFLICT.
+    INSUFFICIENT_HOLDING (later sales rely on the entry), ARCHIVED, IDEMPOTENCY_CONFLICT.
     """
     require(viewer, Action.REVERSE_TRANSACTION)
     new_id, repeated = await claim(work, viewer, "reverseTransaction", key, wanted)
@@ -121,7 +121,7 @@ async def reverse(work: Work, viewer: Viewer, key: str, wanted: Reversal) -> Tra
     if not reason:
         raise invalid("reason", "A reason is needed.")
     wrong = await work.transactions.one(viewer, wanted.transaction_id)
-    portfolio = await work.portfolios.locked(viewer, wrong.portfolio_id)
+    portfolio = await open_for_change(work, viewer, wrong.portfolio_id, "transactionId")
     entries = await work.transactions.of_portfolio(viewer, portfolio.id)
     check_reversible(wrong, reversed_already=any(entry.reverses_id == wrong.id for entry in entries))
     taken_back = reversal(
@@ -136,13 +136,6 @@ async def reverse(work: Work, viewer: Viewer, key: str, wanted: Reversal) -> Tra
     await _book(work, portfolio, instrument, [*entries, taken_back], taken_back)
     await _tell(work, viewer, NotificationKind.ENTRY_REVERSED, taken_back)
     return taken_back
-
-
-async def _open_portfolio(work: Work, viewer: Viewer, portfolio_id: UUID) -> Portfolio:
-    portfolio = await work.portfolios.locked(viewer, portfolio_id)
-    if portfolio.status is PortfolioStatus.CLOSED:
-        raise Refusal(RefusalCode.ARCHIVED, "The portfolio is closed and takes no entries.", ("input", "portfolioId"))
-    return portfolio
 
 
 async def _instrument(work: Work, viewer: Viewer, instrument_id: UUID | None) -> Instrument | None:
@@ -225,7 +218,7 @@ def cash_balance(portfolio: Portfolio, currency: str, amount: Decimal | None) ->
 
 
 async def _tell(work: Work, viewer: Viewer, kind: NotificationKind, entry: Transaction) -> None:
-    audience = await work.books.audience(viewer, entry.book_id, viewer.today(work.now))
+    audience = await work.books.audience(viewer, entry.book_id, work.now)
     notice = Notice(
         kind,
         # Whoever records it is told as well, so that a second screen of the same person follows.

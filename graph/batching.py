@@ -78,7 +78,7 @@ class Batched(StrawberryField):
             return self._grouped(keys, await context.read(self.load, keys))
 
         # Fields that load the same by the same share a batch: a user is read once, as actor and as member.
-        found = await context.loader((self.load, self.by_name, self.many), load).load(key)
+        found = await context.load((self.load, self.by_name, self.many), load, key)
         if found is None and not isinstance(self.type, StrawberryOptional):
             raise NotFound
         return found
@@ -101,8 +101,8 @@ class Batched(StrawberryField):
             counts = dict(await context.read(self.count or self.load, keys, request))
             return [counts[key] for key in keys]
 
-        page = await context.loader((self, request), load).load(key)
-        return Listed(page, lambda: context.loader((self, request, "count"), count).load(key))
+        page = await context.load((self, request), load, key)
+        return Listed(page, lambda: context.load((self, request, "count"), count, key))
 
 
 def batched(

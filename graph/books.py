@@ -168,7 +168,7 @@ class EndMembershipInput:
     """What ends a membership.
 
     membership_id: The membership.
-    ends_on: Its last day; yesterday if it is left out, so that it counts no more.
+    ends_on: Its last day; left out, the last one that is over everywhere, so that it counts no more.
     """
 
     membership_id: ID

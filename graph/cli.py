@@ -35,9 +35,12 @@ async def _migrate(settings: Settings, _: argparse.Namespace) -> int:
 async def _demo(settings: Settings, options: argparse.Namespace) -> int:
     from graph.server import load_demo  # noqa: PLC0415 - as in _serve
 
-    if settings.database_url is not None and not options.yes:
-        print("This would fill the database at DATABASE_URL; say --yes if it is meant.", file=sys.stderr)  # noqa: T201
-        return 2
+    at_home = settings.development and settings.database_url is None
+    if not (at_home or options.yes):
+        raise SettingsError(
+            "This would make the demo firm, with its public passwords, in a database that is not the embedded one of "
+            "development; say --yes if it is meant."
+        )
     await load_demo(settings, options.clients)
     return 0
 
@@ -70,12 +73,17 @@ def _parser() -> argparse.ArgumentParser:
     add("migrate", _migrate, "Bring the database to the newest revision.")
     demo = add("demo", _demo, "Fill an empty database with the demo firm.")
     demo.add_argument("--clients", type=int, default=600, help="how many clients the firm has (default 600)")
-    demo.add_argument("--yes", action="store_true", help="also where DATABASE_URL names the database")
+    demo.add_argument(
+        "--yes", action="store_true", help="also in production, and where DATABASE_URL names the database"
+    )
     user = add("create-user", _create_user, "Add a user, whose password is asked for.")
     user.add_argument("email")
     user.add_argument("name")
-    user.add_argument("--role", default="ADMIN", help="ADMIN, SUPERVISOR, ADVISOR, … (default ADMIN)")
-    user.add_argument("--team", help="the id of the user's team")
+    user.add_argument("--role", default="ADMIN", help="ADMIN, BU_MANAGER, SUPERVISOR, ADVISOR, … (default ADMIN)")
+    user.add_argument("--unit", help="the name of the user's business unit, which is made if there is none")
+    user.add_argument("--team", help="the name of the user's team, which is made in --unit if there is none")
+    user.add_argument("--locale", default="en_IN", help="how numbers and dates are written (default en_IN)")
+    user.add_argument("--time-zone", default="Asia/Kolkata", help="whose days are the user's (default Asia/Kolkata)")
     user.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     schema = add("export-schema", _export_schema, "Write the schema in GraphQL's own language.")
     schema.add_argument("path", type=Path, nargs="?", default=Path("schema.graphql"))

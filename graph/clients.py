@@ -164,8 +164,8 @@ class Client(Node):
         by="client_id",
         description="The persons behind the client, in the order they were given in; at most 30.",
     )
-    profile: ClientProfile = batched(
-        Clients.profiles, key="id", by="id", description="Notes and preferences of the client."
+    profile: ClientProfile | None = batched(
+        Clients.profiles, key="id", by="id", description="Notes and preferences of the client; none for end clients."
     )
     wealth = dated(
         CLIENT_VALUES,

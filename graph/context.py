@@ -1,6 +1,7 @@
 """What resolvers find in `info.context`: the two doors as the viewer, and the loaders of one operation."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import date, datetime
@@ -100,29 +101,46 @@ class Context:
     ) -> T:
         """Call a verb as the viewer, in a transaction of its own."""
         viewer = await self.viewer()
-        return await self.services.doors.write(viewer, self.request_id, verb, viewer, *args, **kwargs)
+        result = await self.services.doors.write(viewer, self.request_id, verb, viewer, *args, **kwargs)
+        self._forget()
+        return result
 
     async def identify(
         self, verb: Callable[Concatenate[Work, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call a verb of sign-in, before there is a viewer."""
-        return await self.services.doors.write(None, self.request_id, verb, *args, **kwargs)
+        result = await self.services.doors.write(None, self.request_id, verb, *args, **kwargs)
+        self._forget()
+        return result
 
-    def loader(self, key: Any, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
-        """The loader of a relation, made at its first use."""
+    async def load(self, key: Any, load: Callable[[list[Any]], Awaitable[list[Any]]], item: Any) -> Any:
+        """One item out of a batch; the relation's loader is made at its first use.
+
+        Shielded, for one future serves all who ask for the item: graphql-core cancels the siblings of a field that
+        failed, and must not cancel it for the others.
+        """
         if key not in self._loaders:
             self._loaders[key] = DataLoader(load_fn=load)
-        return self._loaders[key]
+        return await asyncio.shield(self._loaders[key].load(item))
+
+    def _forget(self) -> None:
+        """What was read before a change is not what is there after it."""
+        self._loaders.clear()
+        self._asking = None
 
     async def ended(self) -> Unauthenticated:
-        """Wait until the token expires or the session is revoked, and say which."""
-        if self._claims is None:
-            await asyncio.Event().wait()
-            raise Unauthenticated
-        async with self.services.doors.bell.listening(session_topic(self._claims.session_id)) as rung:
-            while (left := (self._claims.expires_at - self.now).total_seconds()) > 0:
+        """Wait until the token expires or the session is revoked, and say which.
+
+        Raises Unavailable when the server is about to end, so that clients go on elsewhere.
+        """
+        topic = session_topic(self._claims.session_id) if self._claims else "nobody's session"
+        bell = self.services.doors.bell
+        async with bell.listening(topic) as rung:
+            while (left := self._left()) > 0:
                 rung.clear()
-                if not await self._stands(self._claims):
+                if bell.stopping:
+                    raise Unavailable("The server is about to end; connect again.", retry_after=1)
+                if self._claims and not await self._stands(self._claims):
                     return Unauthenticated("The session has ended.", reason="REVOKED")
                 try:
                     # Revocation rings; the slow poll is there in case the bell was not heard.
@@ -130,6 +148,10 @@ class Context:
                 except TimeoutError:
                     continue
         return Unauthenticated("The access token has expired; refresh it.", reason="EXPIRED")
+
+    def _left(self) -> float:
+        """Seconds until the token ends; for the anonymous, for ever."""
+        return (self._claims.expires_at - self.now).total_seconds() if self._claims else math.inf
 
     async def _stands(self, claims: Claims) -> bool:
         patient = self.fresh()

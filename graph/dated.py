@@ -37,7 +37,7 @@ class Batch:
         async def load(keys: list[Any]) -> list[Any]:
             return self._grouped(keys, await self._load(context, keys, argument))
 
-        found = await context.loader((self, argument), load).load(key)
+        found = await context.load((self, argument), load, key)
         if found is None:
             raise NotFound
         return found

@@ -11,6 +11,7 @@ import msgspec
 from strawberry.types.base import has_object_definition
 from strawberry.types.unset import UNSET
 
+from domain.errors import Invalid
 from graph.ids import decode
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -26,13 +27,13 @@ def into(struct: type[S], given: Any, path: str = "input", **more: Any) -> S:
     """The struct whose fields have the names of the input's; `more` overrides or adds fields.
 
     A field `client_id` (or `client_ids`) holds ids with the prefix `client`; one that was not given keeps the struct's
-    default. Raises Invalid, naming the field's path, for an id of another type.
+    default. Raises Invalid, naming the field's path, for an id of another type, and for null where there is none.
     """
     hints = _hints(struct)
     values: dict[str, Any] = {}
     for name in struct.__struct_fields__:
         value = getattr(given, name, UNSET)
-        if name not in more and value is not UNSET and not _omitted(value, hints[name]):
+        if name not in more and value is not UNSET and not _left_out(given, name, value, hints[name]):
             values[name] = _converted(value, hints[name], name, f"{path}.{camel(name)}")
     return struct(**values, **more)
 
@@ -46,14 +47,16 @@ def _options(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
 
 
-def _omitted(value: Any, hint: Any) -> bool:
-    """A null where the struct has no null: the field is left at its default."""
-    return value is None and type(None) not in _options(hint)
+def _left_out(given: Any, name: str, value: Any, hint: Any) -> bool:
+    """Whether a null only says that the field was not given: it is the input's own default, and the struct has none."""
+    return value is None and type(None) not in _options(hint) and getattr(type(given), name, UNSET) is None
 
 
 def _converted(value: Any, hint: Any, name: str, path: str) -> Any:
     options = [option for option in _options(hint) if option not in {type(None), msgspec.UnsetType}]
     inner = options[0]
+    if value is None and type(None) not in _options(hint):
+        raise Invalid.of(path, "can be left out, but is never null")
     if value is None or isinstance(value, Enum):
         return value
     if isinstance(value, list):

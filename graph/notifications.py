@@ -11,6 +11,7 @@ import strawberry
 from strawberry import ID
 
 from domain import notifications
+from domain.errors import Invalid
 from domain.notifications import NotificationKind, user_stream
 from domain.paging import Direction, Order
 from graph.batching import batched
@@ -182,8 +183,10 @@ class NotificationMutations:
     async def mark_notifications_read(
         self, info: Info, input: MarkNotificationsReadInput
     ) -> NotificationsPayload | None:
-        """Mark notifications of the viewer's as read; those of others are left alone."""
+        """Mark notifications of the viewer's as read; NOT_FOUND if one of them is not the viewer's."""
         path = f"input.{camel('notification_ids')}"
+        if len(input.notification_ids) > MOST_MARKED:
+            raise Invalid.of(path, f"holds more than {MOST_MARKED} ids")
         ids = [decode(each, "notification", f"{path}.{at}") for at, each in enumerate(input.notification_ids)]
         return NotificationsPayload(marked=await info.context.write(notifications.mark_read, ids))
 

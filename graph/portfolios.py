@@ -192,7 +192,7 @@ class OpenPortfolioInput:
     account_number: str | None = None
     benchmark: str | None = None
     opened_on: date | None = None
-    targets: list[TargetInput] | None = None
+    targets: list[TargetInput] | None = UNSET
 
 
 @input_

@@ -22,11 +22,11 @@ from graph.app import make_app, open_services
 from graph.context import Services
 from graph.graphiql import DemoSignIn
 from graph.http.bounds import HttpLimits
-from graph.ids import decode
 from graph.settings import Settings, SettingsError
 from persistence import demo
+from persistence.bell import Bell
 from persistence.embedded import EmbeddedServer
-from persistence.setup import migrate
+from persistence.setup import migrate, organised
 
 # Printed by `make serve` and offered by the page: for the demo firm alone, which development alone makes.
 DEMO_PASSWORD: Final = "steward-demo-2026"  # noqa: S105 - as above, meant to be read
@@ -93,7 +93,7 @@ def _server(settings: Settings, services: Services, sign_ins: Sequence[DemoSignI
         ws_max_size=HttpLimits().message_bytes,
         timeout_graceful_shutdown=5,
     )
-    return _Server(config, settings.host, sign_ins)
+    return _Server(config, settings.host, sign_ins, services.doors.bell)
 
 
 def _stop_by_signals() -> None:
@@ -105,10 +105,16 @@ def _stop_by_signals() -> None:
 class _Server(uvicorn.Server):
     """uvicorn, which says where it listens once it does."""
 
-    def __init__(self, config: uvicorn.Config, host: str, sign_ins: Sequence[DemoSignIn]) -> None:
+    def __init__(self, config: uvicorn.Config, host: str, sign_ins: Sequence[DemoSignIn], bell: Bell) -> None:
         super().__init__(config)
         self._host = host
         self._sign_ins = sign_ins
+        self._bell = bell
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell open streams to go on elsewhere, then wait for what is under way."""
+        self._bell.stop()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and print how to get in."""
@@ -169,14 +175,27 @@ async def load_demo(settings: Settings, clients: int) -> None:
 
 
 async def create_user(settings: Settings, options: argparse.Namespace, password: str) -> User:
-    """Add a user. Refuses what its rules decline; raises SettingsError for a role that there is not."""
+    """Add a user, and the unit and team that it names if there are none; these stay if the user is then refused.
+
+    Refuses what its rules decline; raises SettingsError for a role that there is not.
+    """
     try:
         role = Role(options.role.upper())
     except ValueError as error:
         raise SettingsError(f"There is no role {options.role}; there are {', '.join(Role)}.") from error
-    team_id = decode(options.team, "team", "--team") if options.team else None
-    new = NewUser(options.email, options.name, password, role, team_id=team_id)
+    identity.check_place(role, unit=options.unit, team=options.team)
     async with database(settings) as place:
         await migrate(place.url)
+        unit_id, team_id = await organised(place.url, options.unit, options.team, system_clock())
+        new = NewUser(
+            email=options.email,
+            name=options.name,
+            password=password,
+            role=role,
+            unit_id=unit_id,
+            team_id=team_id,
+            locale=options.locale,
+            time_zone=options.time_zone,
+        )
         async with open_services(settings, place.url, place.home) as services:
             return await services.doors.write(None, "command line", identity.create_user, services.passwords, new)

@@ -2,21 +2,37 @@
 
 import base64
 import ipaddress
+import json
 import os
+import re
 import secrets
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.exc import ArgumentError
+
+from persistence.database import driver_arguments
 
 ROOT: Final = Path(__file__).parent.parent
 SHORTEST_SECRET: Final = 32
 FIELD_KEY_BYTES: Final = 32
 SCHEME: Final = "postgresql+asyncpg://"
+LAST_PORT: Final = 65535
+# As browsers send it: in lower case, without a path or a slash at the end.
+ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?|\*")
+SECRET_NEEDED: Final = (
+    f"must be a random text of at least {SHORTEST_SECRET} characters, "
+    "for example the output of: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+)
+FIELD_KEY_NEEDED: Final = (
+    f"must be {FIELD_KEY_BYTES} random bytes in URL-safe base64, for example the output of: "
+    "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
+)
 
 
 class SettingsError(Exception):
@@ -30,8 +46,55 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-def _split(text: str | list[str]) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+def _origins(text: str | list[str]) -> list[str]:
+    parts = [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+    for part in parts:
+        if not ORIGIN.fullmatch(part):
+            raise ValueError(
+                f"must be *, or origins such as https://app.example or https://app.example:8443, not {part}"
+            )
+    return parts
+
+
+def _json(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, parse_float=Decimal)
+    except ValueError as error:
+        raise ValueError('must be JSON such as {"INR": "1000000", "USD": "10000"}') from error
+
+
+def _database(url: str) -> str:
+    try:
+        port = driver_arguments(url)["port"]
+    except (ArgumentError, ValueError):
+        port = 0
+    if not url.startswith(SCHEME) or not 0 < port <= LAST_PORT:
+        # What was given is not repeated, for it holds a password.
+        raise ValueError(f"must begin with {SCHEME} and go on as user:password@host:port/database")
+    return url
+
+
+def _secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if len(text) < SHORTEST_SECRET or len(set(text)) < SHORTEST_SECRET // 4:
+        raise ValueError(SECRET_NEEDED)
+    return secret
+
+
+def _field_key(key: SecretStr) -> SecretStr:
+    try:
+        length = len(base64.urlsafe_b64decode(key.get_secret_value()))
+    except ValueError:
+        length = 0
+    if length != FIELD_KEY_BYTES:
+        raise ValueError(FIELD_KEY_NEEDED)
+    return key
+
+
+Amount = Annotated[Decimal, Field(ge=0)]
+CurrencyCode = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 
 
 class Settings(BaseSettings):
@@ -43,16 +106,16 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    database_url: str | None = None
+    database_url: Annotated[str, AfterValidator(_database)] | None = None
     database_pool: Annotated[int, Field(ge=2, le=200)] = 10
     environment: Environment | None = None
     state_directory: Path = ROOT / ".steward"
-    jwt_secret: SecretStr | None = None
-    field_key: SecretStr | None = None
+    jwt_secret: Annotated[SecretStr, AfterValidator(_secret)] | None = None
+    field_key: Annotated[SecretStr, AfterValidator(_field_key)] | None = None
     access_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 30
     refresh_days: Annotated[int, Field(ge=1, le=90)] = 7
-    allowed_origins: Annotated[list[str] | str, AfterValidator(_split), NoDecode] = []
-    large_amounts: dict[str, Decimal] = {
+    allowed_origins: Annotated[list[str] | str, AfterValidator(_origins), NoDecode] = []
+    large_amounts: Annotated[dict[CurrencyCode, Amount], BeforeValidator(_json), NoDecode] = {
         "INR": Decimal(1_000_000),
         "USD": Decimal(10_000),
         "EUR": Decimal(10_000),
@@ -63,16 +126,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.database_url is not None and not self.database_url.startswith(SCHEME):
-            raise ValueError(f"DATABASE_URL must begin with {SCHEME}")
         if self.environment is None:
             embedded_at_home = self.database_url is None and _is_loopback(self.host)
             self.environment = Environment.DEVELOPMENT if embedded_at_home else Environment.PRODUCTION
         if self.environment is Environment.PRODUCTION:
-            _check_secret(self.jwt_secret)
-            _check_field_key(self.field_key)
-        elif self.jwt_secret is not None:
-            _check_secret(self.jwt_secret)
+            if self.jwt_secret is None:
+                raise ValueError(f"JWT_SECRET: {SECRET_NEEDED}")
+            if self.field_key is None:
+                raise ValueError(f"FIELD_KEY: {FIELD_KEY_NEEDED}")
         return self
 
     @property
@@ -107,27 +168,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _check_secret(secret: SecretStr | None) -> None:
-    text = secret.get_secret_value() if secret else ""
-    if len(text) < SHORTEST_SECRET or len(set(text)) < SHORTEST_SECRET // 4:
-        raise ValueError(
-            f"JWT_SECRET must be a random text of at least {SHORTEST_SECRET} characters, "
-            "for example the output of: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-        )
-
-
-def _check_field_key(key: SecretStr | None) -> None:
-    try:
-        length = len(base64.urlsafe_b64decode(key.get_secret_value())) if key else 0
-    except ValueError:
-        length = 0
-    if length != FIELD_KEY_BYTES:
-        raise ValueError(
-            "FIELD_KEY must be 32 random bytes in URL-safe base64, for example the output of: "
-            "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
-        )
 
 
 def _kept(path: Path) -> str:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import strawberry
-from strawberry import ID
+from strawberry import ID, UNSET
 
 from domain import ledger, transactions
 from domain.ledger import TransactionKind
@@ -89,7 +89,12 @@ class Transaction(Node):
     instrument: Instrument | None = batched(
         Instruments.by_ids, key="instrument_id", by="id", description="The instrument concerned, if there is one."
     )
-    recorded_by: User = batched(Identities.by_ids, key="recorded_by", by="id", description="Whoever recorded it.")
+    recorded_by: User | None = batched(
+        Identities.by_ids,
+        key="recorded_by",
+        by="id",
+        description="Whoever recorded it; none if the viewer does not see that user.",
+    )
     reverses: LazyTransaction | None = batched(
         Transactions.by_ids, key="reverses_id", by="id", description="The entry that it takes back, for a reversal."
     )
@@ -185,10 +190,10 @@ class RecordTransactionInput:
     quantity: Decimal | None = None
     price: Decimal | None = None
     amount: Decimal | None = None
-    brokerage: Decimal | None = None
-    transaction_tax: Decimal | None = None
-    stamp_duty: Decimal | None = None
-    other_charges: Decimal | None = None
+    brokerage: Decimal | None = UNSET
+    transaction_tax: Decimal | None = UNSET
+    stamp_duty: Decimal | None = UNSET
+    other_charges: Decimal | None = UNSET
     cost: Decimal | None = None
     acquired_on: date | None = None
     ratio_new: int | None = None

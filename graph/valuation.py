@@ -49,8 +49,8 @@ async def _taking_turns(results: Iterable[T]) -> list[T]:
 def _valuations(owner: Owner) -> Load:
     async def load(context: Context, keys: Sequence[Any], day: date) -> list[valuation.PortfolioValuation]:
         if day == await context.today():
-            stored = await context.read(Valuations.stored, owner, keys, day)
-            return await _taking_turns(stored.valuations())
+            today = await context.read(Valuations.of_today, owner, keys, day)
+            return await _taking_turns(today.valuations())
         ledgers = await context.read(Valuations.ledgers, owner, keys, (day,))
         return await _taking_turns(ledgers.valuations())
 
@@ -214,6 +214,10 @@ class PositionValuation(OfEntity):
     priced_on: date | None
     market_value = derived("market_value", "What the units are worth; none without a price.")
     unrealised_gain = derived("unrealised_gain", "What the units are worth more than they have cost.")
+    realised_gain = money(
+        "realised_gain", "currency", "What sales until the day have gained over the cost of the units sold."
+    )
+    dividends = money("dividends", "currency", "What dividends until the day have paid.")
     weight = fraction("weight", "The share of the portfolio's value with cash; none where that is unknown.")
 
     @strawberry.field(

@@ -38,11 +38,17 @@ class Bell:
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._looked = 0.0
+        self.stopping = False
         self._last: dict[str, int] = {}
 
     async def start(self) -> None:
         """Listen, in the background, until `close`."""
         self._task = asyncio.create_task(self._run())
+
+    def stop(self) -> None:
+        """Say that the server is about to end, to all who wait for anything."""
+        self.stopping = True
+        self._wake([EVERYBODY])
 
     async def close(self) -> None:
         """Stop listening, and wake everybody a last time."""

@@ -1,7 +1,7 @@
 """The organisation, its books and their members."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import (
@@ -16,6 +16,9 @@ from sqlalchemy import (
     UniqueConstraint,
     any_,
     bindparam,
+    cast,
+    exists,
+    func,
     or_,
     select,
 )
@@ -26,7 +29,7 @@ from domain.books import Book, Membership, MembershipKind, Team, Unit
 from domain.errors import NotFound
 from persistence.identity import users
 from persistence.listing import Listing, one_of
-from persistence.metadata import UUIDS, enum_column, table
+from persistence.metadata import MOMENT, UUIDS, enum_column, table
 from persistence.repository import Listed, by_id, by_ids
 from persistence.scope import SIGNED_IN, by_book, shared
 from persistence.sql import columns
@@ -81,7 +84,8 @@ MEMBERSHIPS = (
     .where(memberships.c.book_id == any_(bindparam("keys", type_=UUIDS)))
     .order_by(memberships.c.starts_on, memberships.c.id)
 )
-# Who is told of what happens in a book: its members of that day and the supervisors of its team.
+# Who is told of what happens in a book: the supervisors of its team, and its members of the day that it is for them.
+THEIR_DAY = cast(func.timezone(users.c.time_zone, bindparam("moment", type_=MOMENT)), Date)
 AUDIENCE = (
     select(users.c.id)
     .select_from(books)
@@ -90,12 +94,11 @@ AUDIENCE = (
         books.c.id == bindparam("book_id", type_=Uuid),
         or_(
             (users.c.role == Role.SUPERVISOR.value) & (users.c.team_id == books.c.team_id),
-            users.c.id.in_(
-                select(memberships.c.user_id).where(
-                    memberships.c.book_id == bindparam("book_id", type_=Uuid),
-                    memberships.c.starts_on <= bindparam("day", type_=Date),
-                    or_(memberships.c.ends_on.is_(None), memberships.c.ends_on >= bindparam("day", type_=Date)),
-                )
+            exists().where(
+                memberships.c.book_id == books.c.id,
+                memberships.c.user_id == users.c.id,
+                memberships.c.starts_on <= THEIR_DAY,
+                or_(memberships.c.ends_on.is_(None), memberships.c.ends_on >= THEIR_DAY),
             ),
         ),
     )
@@ -142,9 +145,9 @@ class Books(Listed[Book]):
         """All memberships of these books, past and future ones too, oldest first."""
         return await self.many(Membership, MEMBERSHIPS, viewer, keys=book_ids)
 
-    async def audience(self, viewer: Viewer, book_id: UUID, on: date) -> list[UUID]:
-        """Who is told of what happens in the book on that day."""
-        return [row[0] for row in await self.rows(AUDIENCE, viewer, book_id=book_id, day=on)]
+    async def audience(self, viewer: Viewer, book_id: UUID, moment: datetime) -> list[UUID]:
+        """Who is told of what happens in the book at a moment."""
+        return [row[0] for row in await self.rows(AUDIENCE, viewer, book_id=book_id, moment=moment)]
 
     async def add_membership(self, membership: Membership) -> None:
         """Store a new membership."""

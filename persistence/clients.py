@@ -86,7 +86,7 @@ clients = table(
 
 client_profiles = table(
     "client_profiles",
-    through("clients", "id"),
+    through("clients", "id", staff=True),
     Column("id", Uuid, ForeignKey("clients.id", ondelete="CASCADE"), primary_key=True),
     Column("notes", Text, nullable=False),
     *enum_column("channel", Channel),
@@ -272,8 +272,9 @@ class Clients(Listed[Client]):
 
     async def set_tax_id(self, tax_id: TaxId) -> None:
         """Store or replace a tax id."""
+        before = await self.lent.many(TaxId, by_id(TaxId, client_tax_ids), {"id": tax_id.id})
         await self.lent.rows(SET_TAX_ID, {"id": tax_id.id, "sealed": tax_id.sealed, "masked": tax_id.masked})
-        self.record(None, tax_id)
+        self.record(before[0] if before else None, tax_id)
 
     async def remove(self, client: Client) -> None:
         """Delete a client and what is stored beside it."""

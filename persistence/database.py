@@ -156,13 +156,13 @@ class Database:
     async def connect(self) -> "Connection[Record]":
         """A connection of one's own, for LISTEN; the caller closes it."""
         with faults():
-            return await asyncpg.connect(**self._arguments, timeout=ACQUIRE_SECONDS)
+            return await asyncpg.connect(**self._arguments, timeout=ACQUIRE_SECONDS, command_timeout=ACQUIRE_SECONDS)
 
     async def answers(self) -> bool:
-        """Whether the database answers within two seconds."""
+        """Whether the database answers within two seconds, its connections being lent or not."""
         try:
-            async with self.lend(None) as lent:
-                await asyncio.wait_for(lent.connection.fetchval("select 1"), timeout=2)
+            async with asyncio.timeout(2), self.lend(None) as lent:
+                await lent.connection.fetchval("select 1")
         except (Fault, *_GONE):
             return False
         return True

@@ -14,13 +14,13 @@ from domain.errors import NotFound, Unauthenticated
 from domain.identity import Credential, RefreshToken, Session, User, UserStatus
 from persistence.metadata import MOMENT, enum_column, table
 from persistence.repository import Repository, by_id, by_ids
-from persistence.scope import IDENTITY, SIGNED_IN, USER, Scope, internal, shared
+from persistence.scope import END_CLIENT, IDENTITY, SIGNED_IN, USER, Scope, internal, shared
 from persistence.sql import columns
 
-# Everybody knows the staff; an end client is known to whoever sees its client, and to itself.
+# The staff know each other, and the end clients whose client they see; an end client knows itself.
 KNOWN: Final = (
-    f"{IDENTITY} or {SIGNED_IN} and (client_id is null or id = {USER} "
-    "or exists (select from clients where clients.id = users.client_id))"
+    f"{IDENTITY} or id = {USER} or {SIGNED_IN} and not {END_CLIENT} "
+    "and (client_id is null or exists (select from clients where clients.id = users.client_id))"
 )
 
 users = table(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -89,5 +90,5 @@ class Notifications(Listed[Notification]):
         values = {"user_id": viewer.user_id, "all": ids is None, "ids": ids or [], "at": at}
         marked = await self.lent.many(Notification, MARK, values)
         for notification in marked:
-            self.record(None, notification)
+            self.record(msgspec.structs.replace(notification, read_at=None), notification)
         return marked

@@ -21,8 +21,14 @@ EVERYTHING: Final = "coalesce(current_setting('steward.everything', true), '') =
 IDENTITY: Final = "coalesce(current_setting('steward.identity', true), '') = 'on'"
 SIGNED_IN: Final = "coalesce(current_setting('steward.user', true), '') <> ''"
 USER: Final = "nullif(current_setting('steward.user', true), '')::uuid"
+# Only an end client is told any clients; staff are told books, or everything.
+END_CLIENT: Final = "coalesce(current_setting('steward.clients', true), '') not in ('', '{}')"
 BOOKS: Final = "select unnest(nullif(current_setting('steward.books', true), '')::uuid[])"
 CLIENTS: Final = "select unnest(nullif(current_setting('steward.clients', true), '')::uuid[])"
+
+
+# Stands for the table's own name in a condition, where a subquery needs it.
+OWN: Final = "{table}"
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -61,12 +67,15 @@ def by_book(book: str = "book_id", client: str | None = "client_id", *, add: str
     return Scope(see=rule, add=add or rule, change=rule, predicate=predicate)
 
 
-def through(parent: str, column: str) -> Scope:
+def through(parent: str, column: str, *, staff: bool = False) -> Scope:
     """Rows that are never listed alone: visible as their parent is, whose own policy applies in the subquery.
 
-    The repository asks for them by the ids of parents that it has read under scope, so it needs no predicate.
+    A test for each row, by the parent's key: a set of the parent's ids would be gathered anew for each statement.
+    With `staff`, end clients do not see them.
     """
-    rule = f"{column} in (select id from {parent})"  # noqa: S608 - names of our own tables, stated below
+    rule = f"exists (select from {parent} where {parent}.id = {OWN}.{column})"
+    if staff:
+        rule += f" and not {END_CLIENT}"
     return Scope(see=rule, add=rule, change=rule, predicate=_everyone)
 
 
@@ -122,10 +131,11 @@ def viewer_values(viewer: Viewer) -> Mapping[str, Any]:
 
 def policies(table: str, scope: Scope) -> list[str]:
     """The statements that put the scope into the database, as the migrations hold them."""
+    see, add, change = (rule.replace(OWN, table) for rule in (scope.see, scope.add, scope.change))
     return [
         f"alter table {table} enable row level security",
-        f"create policy {table}_see on {table} for select using ({scope.see})",
-        f"create policy {table}_add on {table} for insert with check ({scope.add})",
-        f"create policy {table}_change on {table} for update using ({scope.see}) with check ({scope.change})",
-        f"create policy {table}_remove on {table} for delete using (({scope.see}) and ({scope.change}))",
+        f"create policy {table}_see on {table} for select using ({see})",
+        f"create policy {table}_add on {table} for insert with check ({add})",
+        f"create policy {table}_change on {table} for update using ({see}) with check ({change})",
+        f"create policy {table}_remove on {table} for delete using (({see}) and ({change}))",
     ]

@@ -1,13 +1,23 @@
-"""Set-up of a database: the roles, which belong to the cluster, and the revisions, which belong to the database."""
+"""Set-up of a database: the roles, which belong to the cluster, and the revisions, which belong to the database.
+
+Also the business units and teams of the firm, which its operator names.
+"""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import asyncpg
+import msgspec
 from asyncpg import Connection, Record
+from sqlalchemy.exc import DBAPIError
 
-from persistence.database import driver_arguments
+from domain.books import Team, Unit
+from domain.entities import IdMaker
+from domain.text import invalid, named
+from persistence.database import OWNER, driver_arguments
 
 MIGRATIONS: Final = Path(__file__).parent.parent / "migrations"
 OLDEST: Final = 160_000
@@ -24,13 +34,27 @@ begin
         if not exists (select from pg_roles where rolname = name) then
             execute format('create role %I nologin', name);
         end if;
-        if not pg_has_role(current_user, name, 'member') then
-            execute format('grant %I to %I', name, current_user);
+        -- Whoever makes a role may hand it out, but not act as it before it is handed to themselves.
+        if not pg_has_role(current_user, name, 'set') then
+            execute format('grant %I to %I with set true, inherit false', name, current_user);
         end if;
     end loop;
 end $$;
 grant usage, create on schema public to steward_owner;
 grant usage on schema public to steward_app;
+"""
+
+
+ACTING: Final = """
+select count(*) = 2 from pg_roles where rolname in ('steward_owner', 'steward_app') and pg_has_role(oid, 'set')
+"""
+
+
+ADD_UNIT: Final = "insert into units (id, name) values ($1, $2) on conflict (name) do nothing returning id"
+ADD_TEAM: Final = "insert into teams (id, unit_id, name) values ($1, $2, $3) on conflict (name) do nothing returning id"
+TRACE: Final = """
+insert into audit_events (id, occurred_at, request_id, action, object_type, object_id, after)
+values ($1, $2, 'command line', $3, $4, $5, $6)
 """
 
 
@@ -44,10 +68,12 @@ def head() -> str:
 
 
 async def current(connection: "Connection[Record]") -> str | None:
-    """The revision of the database, if it has one."""
-    if await connection.fetchval("select to_regclass('alembic_version')") is None:
-        return None
-    found = await connection.fetchval("select version_num from alembic_version")
+    """The revision of the database, if it has one; read as the owner of the tables."""
+    async with connection.transaction():
+        await connection.execute(f"set local role {OWNER}")
+        if await connection.fetchval("select to_regclass('public.alembic_version')") is None:
+            return None
+        found = await connection.fetchval("select version_num from public.alembic_version")
     return str(found) if found is not None else None
 
 
@@ -61,14 +87,17 @@ async def connect(url: str) -> "Connection[Record]":
 
 
 async def migrate(url: str) -> bool:
-    """Bring a database to the newest revision, making the roles on the way; tells whether anything was to be done."""
+    """Bring a database to the newest revision, making the roles on the way; tells whether anything was to be done.
+
+    Raises SetupError, also if the login role may not do it, or may not act as the roles that it needs.
+    """
     connection = await connect(url)
     try:
         if connection.get_server_version().major * 10_000 < OLDEST:
             raise SetupError("PostgreSQL 16 or newer is needed.")
         # Two servers that start at once wait for each other here.
         await connection.execute(f"select pg_advisory_lock({LOCK})")
-        if await current(connection) == head():
+        if await connection.fetchval(ACTING) and await current(connection) == head():
             return False
         await connection.execute(ROLES)
         await asyncio.to_thread(run_alembic, url, "head")
@@ -80,15 +109,68 @@ async def migrate(url: str) -> bool:
         await connection.close()
 
 
+async def organised(url: str, unit: str | None, team: str | None, now: datetime) -> tuple[UUID | None, UUID | None]:
+    """The ids of a unit and of a team in it, by their names, each made if there is none; a known team names its unit.
+
+    Only the owner of the tables may add them. Refuses: INVALID_VALUE. Raises SetupError if there is no connection.
+    """
+    connection = await connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"set local role {OWNER}")
+            unit_id = await _unit(connection, named(unit, "unit"), now) if unit is not None else None
+            if team is None:
+                return unit_id, None
+            return await _team(connection, named(team, "team"), unit_id, now)
+    finally:
+        await connection.close()
+
+
+async def _unit(connection: "Connection[Record]", name: str, now: datetime) -> UUID:
+    made = Unit(IdMaker().make(now), name)
+    if await connection.fetchval(ADD_UNIT, made.id, name):
+        await _trace(connection, made, now)
+        return made.id
+    return UUID(str(await connection.fetchval("select id from units where name = $1", name)))
+
+
+async def _team(connection: "Connection[Record]", name: str, unit_id: UUID | None, now: datetime) -> tuple[UUID, UUID]:
+    """The ids of the team's unit and of the team."""
+    if unit_id is not None:
+        made = Team(IdMaker().make(now), unit_id, name)
+        if await connection.fetchval(ADD_TEAM, made.id, unit_id, name):
+            await _trace(connection, made, now)
+            return unit_id, made.id
+    found = await connection.fetchrow("select id, unit_id from teams where name = $1", name)
+    if found is None:
+        raise invalid("unit", f"There is no team {name}; name the business unit that it is to be made in.")
+    if unit_id not in {None, found["unit_id"]}:
+        raise invalid("team", f"The team {name} is in another business unit.")
+    return found["unit_id"], found["id"]
+
+
+async def _trace(connection: "Connection[Record]", made: Unit | Team, now: datetime) -> None:
+    kind, after = type(made).__name__, msgspec.json.encode(made).decode()
+    await connection.execute(TRACE, IdMaker().make(now), now, f"command.add_{kind.lower()}", kind, made.id, after)
+
+
 def run_alembic(url: str, revision: str) -> None:
-    """Move to a revision, up or down; runs an event loop of its own."""
+    """Move to a revision, up or down; runs an event loop of its own. Raises SetupError if it is refused."""
     # alembic and the engine it runs on take half a second to import, which a start without migrations saves.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     config.attributes["url"] = url
     move = command.downgrade if revision == "base" else command.upgrade
-    move(config, revision)
+    try:
+        move(config, revision)
+    except DBAPIError as error:
+        # The driver's own words, without the statement, which may have hundreds of lines.
+        cause = error.orig.__cause__ if error.orig else None
+        raise SetupError(f"The database refuses to be set up: {cause or type(error).__name__}") from error
+    except CommandError as error:
+        raise SetupError(f"The database is at a revision that this version does not know: {error}") from error

@@ -98,9 +98,12 @@ CONTENTS: Final[Mapping[str, TypeEngine[Any]]] = {
 
 def _part(owner: Owner, table: Table, *names: str, **named: ColumnElement[Any]) -> Select[Any]:
     """Rows of CONTENTS: these columns of a table, and all others null."""
-    known = {name: table.c[name] for name in ("portfolio_id", *names)} | named
+    return _of(owner, table, *_shaped({name: table.c[name] for name in ("portfolio_id", *names)} | named))
+
+
+def _shaped(known: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:
     # A union takes its types from its first part, so what is null says what it would be.
-    return _of(owner, table, *(known.get(name, cast_to(null(), kind)).label(name) for name, kind in CONTENTS.items()))
+    return [known.get(name, cast_to(null(), kind)).label(name) for name, kind in CONTENTS.items()]
 
 
 def _held(owner: Owner) -> Select[Any]:
@@ -121,9 +124,20 @@ def _actions(owner: Owner) -> Select[Any]:
     )
 
 
+def _ahead(owner: Owner) -> Select[Any]:
+    """Entries of later days, traded by the calendar of somebody in a zone ahead: rows with nothing but a day."""
+    later = transactions.c.traded_on > bindparam("as_of", type_=Date)
+    if owner is Owner.PORTFOLIO:
+        return _part(owner, transactions, "traded_on").where(later)
+    # By portfolio and day an index leads to the few that are later; by client, to whole ledgers.
+    known = {"portfolio_id": portfolios.c.id, "traded_on": transactions.c.traded_on}
+    found = _of(owner, portfolios, *_shaped(known))
+    return found.join(transactions, transactions.c.portfolio_id == portfolios.c.id).where(later)
+
+
 # Positions, cash, and splits and bonuses in one statement: a valuation mixes no two states of a portfolio.
 HOLDINGS: Final[Mapping[Owner, CompoundSelect[Any]]] = {
-    owner: union_all(_held(owner), _balances(owner), _actions(owner)) for owner in Owner
+    owner: union_all(_held(owner), _balances(owner), _actions(owner), _ahead(owner)) for owner in Owner
 }
 ENTRIES: Final[Mapping[Owner, Select[Any]]] = {
     owner: _of(owner, transactions, *columns(Transaction, transactions)).where(
@@ -176,10 +190,15 @@ class _Owners(msgspec.Struct, frozen=True):
 class Valuations(Repository):
     """What the portfolios that a viewer sees are worth."""
 
-    async def stored(self, viewer: Viewer, owner: Owner, keys: Sequence[UUID], as_of: date) -> Stored:
-        """What today's valuations of these owners rest on; `as_of` is the viewer's today."""
+    async def of_today(self, viewer: Viewer, owner: Owner, keys: Sequence[UUID], as_of: date) -> Stored | Ledgers:
+        """What today's valuations of these owners rest on; `as_of` is the viewer's today.
+
+        That is what is stored, unless it holds what was traded on a later day, which has begun elsewhere.
+        """
         owners = await self._owners(viewer, owner, keys)
         rows = await self.lent.rows(HOLDINGS[owner], {"keys": list(owners.owner_of), "as_of": as_of})
+        if any(row["traded_on"] and row["traded_on"] > as_of for row in rows):
+            return await self.ledgers(viewer, owner, keys, (as_of,))
         codes = {*owners.currencies.values(), *(row["currency"] for row in rows)} - {None}
         held, closes, rates = await self._market({row["instrument_id"] for row in rows} - {None}, codes, [as_of])
         quotes = {instrument_id: quotes[-1] for instrument_id, quotes in closes.items()}

@@ -13,6 +13,12 @@ FILE = ROOT / "schema.graphql"
 SENTENCE = re.compile(r"[A-Z`].*[.)]", re.DOTALL)
 
 
+@pytest.fixture(scope="module")
+def text() -> str:
+    """The schema as the code has it."""
+    return schema_text()
+
+
 def described(text: str) -> Iterator[tuple[str, str | None]]:
     """Everything that a stranger reads in the schema, by its place, with its description."""
     for name, kind in build_schema(text).type_map.items():
@@ -34,8 +40,8 @@ def wanting(text: str) -> list[str]:
     return [place for place, words in described(text) if not SENTENCE.fullmatch((words or "").strip())]
 
 
-def test_everything_has_a_description_in_sentences() -> None:
-    assert wanting(schema_text()) == []
+def test_everything_has_a_description_in_sentences(text: str) -> None:
+    assert wanting(text) == []
 
 
 def test_a_missing_description_is_found() -> None:
@@ -48,10 +54,10 @@ def test_the_file_equals_the_code() -> None:
     assert schema_file.check(FILE) == 0
 
 
-def test_the_schema_is_written_in_a_steady_order(tmp_path: Path) -> None:
+def test_the_schema_is_written_in_a_steady_order(tmp_path: Path, text: str) -> None:
     assert schema_file.write(tmp_path / "schema.graphql") == 0
     assert schema_file.check(tmp_path / "schema.graphql") == 0
-    names = re.findall(r"^type (\w+)", schema_text(), re.MULTILINE)
+    names = re.findall(r"^type (\w+)", text, re.MULTILINE)
     assert names == sorted(names)
 
 
@@ -65,17 +71,18 @@ def test_the_schema_is_written_in_a_steady_order(tmp_path: Path) -> None:
     ],
     ids=["a field that is gone", "an input that is needed", "an enum's value that is gone", "a new needed input"],
 )
-def test_a_breaking_change_is_named(line: str, instead: str) -> None:
-    before = schema_text()
-    after = re.sub(line, instead, before)
-    assert after != before
-    assert schema_file.breaking_changes(before, after) != []
+def test_a_breaking_change_is_named(text: str, line: str, instead: str) -> None:
+    after = re.sub(line, instead, text)
+    assert after != text
+    assert schema_file.breaking_changes(text, after) != []
     assert schema_file.breaking_changes(after, after) == []
 
 
-def test_a_file_that_the_code_has_broken_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_the_code_has_broken_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
     file = tmp_path / "schema.graphql"
-    file.write_text(schema_text().replace("type Query {", "type Query {\n  gone: Int", 1))
+    file.write_text(text.replace("type Query {", "type Query {\n  gone: Int", 1))
     assert schema_file.check(file) == 1
     assert "breaks clients: Field Query.gone was removed" in capsys.readouterr().err
 

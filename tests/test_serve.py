@@ -73,16 +73,26 @@ def test_a_port_that_is_taken_is_one_sentence(steward: Steward) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"ENVIRONMENT": "production"}, "steward: JWT_SECRET must be a random text of at least 32 characters"),
-        ({"ENVIRONMENT": "production", "JWT_SECRET": "a" * 64}, "steward: JWT_SECRET must be a random text"),
-        ({"HOST": "0.0.0.0"}, "steward: JWT_SECRET must be"),  # noqa: S104 - that it is refused is the test
-        ({"JWT_SECRET": "short"}, "steward: JWT_SECRET must be"),
+        ({"ENVIRONMENT": "production"}, "steward: JWT_SECRET: must be a random text of at least 32 characters"),
+        ({"ENVIRONMENT": "production", "JWT_SECRET": "a" * 64}, "steward: JWT_SECRET: must be a random text"),
+        ({"HOST": "0.0.0.0"}, "steward: JWT_SECRET: must be"),  # noqa: S104 - that it is refused is the test
+        ({"JWT_SECRET": "short"}, "steward: JWT_SECRET: must be"),
         (
             {"ENVIRONMENT": "production", "JWT_SECRET": "0123456789abcdefghijklmnopqrstuv"},
-            "steward: FIELD_KEY must be 32 random bytes",
+            "steward: FIELD_KEY: must be 32 random bytes",
         ),
+        ({"FIELD_KEY": "short"}, "steward: FIELD_KEY: must be 32 random bytes"),
         ({"PORT": "many"}, "steward: PORT: "),
-        ({"DATABASE_URL": "mysql://nowhere"}, "steward: DATABASE_URL must begin with postgresql+asyncpg://"),
+        ({"LARGE_AMOUNTS": "foo"}, "steward: LARGE_AMOUNTS: must be JSON such as "),
+        ({"LARGE_AMOUNTS": "[1]"}, "steward: LARGE_AMOUNTS: "),
+        ({"LARGE_AMOUNTS": '{"INR": "much"}'}, "steward: LARGE_AMOUNTS: "),
+        ({"LARGE_AMOUNTS": '{"rupees": "1"}'}, "steward: LARGE_AMOUNTS: "),
+        ({"ALLOWED_ORIGINS": "nonsense"}, "steward: ALLOWED_ORIGINS: must be *, or origins such as "),
+        ({"ALLOWED_ORIGINS": "https://a.example,https://b.example/"}, "steward: ALLOWED_ORIGINS: must be *, or "),
+        ({"DATABASE_URL": "mysql://nowhere"}, "steward: DATABASE_URL: must begin with postgresql+asyncpg://"),
+        ({"DATABASE_URL": "nonsense"}, "steward: DATABASE_URL: must begin with postgresql+asyncpg://"),
+        ({"DATABASE_URL": "postgresql+asyncpg://u:secret@h:abc/db"}, "steward: DATABASE_URL: must begin with "),
+        ({"DATABASE_URL": "postgresql+asyncpg://u:secret@h:99999/db"}, "steward: DATABASE_URL: must begin with "),
         (
             {"DATABASE_URL": "postgresql+asyncpg://steward@127.0.0.1:9/steward", "ENVIRONMENT": "development"},
             "steward: The database cannot be reached: ",
@@ -94,6 +104,7 @@ def test_a_wrong_setting_is_one_sentence(steward: Steward, settings: dict[str, s
     assert refused.returncode == 2
     assert refused.stderr.startswith(sentence)
     assert refused.stderr.count("\n") == 1
+    assert "secret@" not in refused.stderr
 
 
 def test_a_user_that_the_rules_decline_is_one_sentence(steward: Steward) -> None:
@@ -104,6 +115,51 @@ def test_a_user_that_the_rules_decline_is_one_sentence(steward: Steward) -> None
     assert again.stderr == "steward: A user has this address already.\n"
     assert short.stderr == "steward: A password has at least 12 characters.\n"
     assert nobody.stderr.startswith("steward: There is no role KING; there are ADMIN, ")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--role", "SUPERVISOR"], "A user with the role SUPERVISOR needs a team."),
+        (["--role", "ADVISOR", "--unit", "West"], "A user with the role ADVISOR needs a team."),
+        (["--role", "VIEWER"], "A user with the role VIEWER needs a team."),
+        (["--role", "BU_MANAGER"], "A user with the role BU_MANAGER needs a business unit."),
+        (["--role", "CLIENT"], "A user with the role CLIENT cannot be made here."),
+        (["--role", "SERVICE"], "A user with the role SERVICE cannot be made here."),
+    ],
+)
+def test_a_user_without_its_place_is_one_sentence(steward: Steward, options: list[str], sentence: str) -> None:
+    refused = steward.run("create-user", "a@b.example", "A", "--password-stdin", *options, stdin=PASSWORD)
+    assert (refused.returncode, refused.stderr) == (2, f"steward: {sentence}\n")
+
+
+def test_users_are_made_in_their_unit_and_team(steward: Steward) -> None:
+    def add(email: str, role: str, *options: str) -> str:
+        made = steward.run("create-user", email, "A", "--role", role, *options, "--password-stdin", stdin=PASSWORD)
+        return made.stdout + made.stderr
+
+    _, address = steward.serve()
+    nowhere = add("s@steward.example", "SUPERVISOR", "--team", "Mumbai 1")
+    assert nowhere == "steward: There is no team Mumbai 1; name the business unit that it is to be made in.\n"
+    made = add("s@steward.example", "SUPERVISOR", "--unit", "West", "--team", "Mumbai 1", "--locale", "en_GB")
+    assert made == "s@steward.example can sign in as SUPERVISOR.\n"
+    assert "can sign in" in add("v@steward.example", "VIEWER", "--team", "Mumbai 1", "--time-zone", "Asia/Dubai")
+    assert "can sign in" in add("m@steward.example", "BU_MANAGER", "--unit", "West")
+    elsewhere = add("x@steward.example", "VIEWER", "--unit", "East", "--team", "Mumbai 1")
+    assert elsewhere == "steward: The team Mumbai 1 is in another business unit.\n"
+    assert "not a time zone" in add("x@steward.example", "ADMIN", "--time-zone", "Mars/Olympus")
+    assert "not a locale" in add("x@steward.example", "ADMIN", "--locale", "english")
+    seen = []
+    for email in ("s@steward.example", "v@steward.example", "m@steward.example"):
+        token = sign_in(address, email, PASSWORD)
+        query = "{ viewer { user { locale timeZone team { name } unit { name } } } }"
+        seen.append(ask(address, query, token)["data"]["viewer"]["user"])
+    team, unit = {"name": "Mumbai 1"}, {"name": "West"}
+    assert seen == [
+        {"locale": "en_GB", "timeZone": "Asia/Kolkata", "team": team, "unit": unit},
+        {"locale": "en_IN", "timeZone": "Asia/Dubai", "team": team, "unit": unit},
+        {"locale": "en_IN", "timeZone": "Asia/Kolkata", "team": None, "unit": unit},
+    ]
 
 
 def test_migrating_twice_does_nothing(steward: Steward) -> None:
@@ -118,6 +174,17 @@ def test_an_outside_database_is_not_filled_unasked(steward: Steward) -> None:
     )
     assert refused.returncode == 2
     assert "--yes" in refused.stderr
+
+
+def test_a_production_database_is_not_filled_unasked(steward: Steward) -> None:
+    secrets = {
+        "JWT_SECRET": "vX0c9Yq2Zk7bTn4wRf6hLd8mSa1pUj3e",
+        "FIELD_KEY": "c3Rld2FyZC1maWVsZC1rZXktZm9yLXRlc3RzLW9ubHk=",
+    }
+    refused = steward.run("demo", ENVIRONMENT="production", **secrets)
+    assert refused.returncode == 2
+    assert "--yes" in refused.stderr
+    assert not steward.state.exists()
 
 
 def test_an_outside_database_is_served_as_production(steward: Steward, cluster: EmbeddedServer) -> None:

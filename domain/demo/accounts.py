@@ -23,7 +23,11 @@ from domain.valuation import AssetClass
 FIRST_ACCOUNT: Final = 10_000_001  # where the firm's own count begins too
 ENTRIES: Final = 30  # of a portfolio, in the middle
 _DORMANT: Final = 260  # business days without an entry make a client dormant
-_ABROAD: Final = 0.22  # of the portfolios hold a second currency
+_TWO_CURRENCIES: Final = 0.22  # of the portfolios
+_ABROAD: Final = 0.34
+_AT_HOME: Final = 0.6
+_SYSTEMATIC: Final = 0.5  # of the clients put in the same amount each time
+_SMALLEST: Final = 5  # percent
 
 _Weights = Mapping[AssetClass, int]
 # Percent, by risk profile.
@@ -175,23 +179,21 @@ class _Planner:
             opened=opened,
             last=last,
             closes=portfolio.status is PortfolioStatus.CLOSED,
-            systematic=draws.random() < 0.5,  # noqa: PLR2004 - half of all
+            systematic=draws.random() < _SYSTEMATIC,
         )
 
     def _mandate(self) -> tuple[str, str]:
-        """Name and currency."""
+        """Name and currency: every third second portfolio is invested abroad, for whoever lives abroad in India."""
         draws, client = self._draws, self._client
         home = client.currency
         if self._order == 0:
             name = _KIND_NAMES.get(client.kind) or _FIRST_NAMES[client.risk_profile or RiskProfile.MODERATE]
             return name, home
         lot = draws.random()
-        if self._order == 1:
-            # Every third second portfolio invests abroad: that of somebody who lives abroad, mostly in India.
-            if home == "INR" and lot < 0.33:  # noqa: PLR2004 - every third
-                return _GLOBAL, "USD"
-            if home != "INR" and lot < 0.6:  # noqa: PLR2004 - mostly
-                return (_INDIA, "INR") if lot < 0.4 or home == "USD" else (_GLOBAL, "USD")  # noqa: PLR2004 - as above
+        if self._order == 1 and home == "INR" and lot < _ABROAD:
+            return _GLOBAL, "USD"
+        if self._order == 1 and home != "INR" and lot < _AT_HOME:
+            return (_INDIA, "INR") if lot < _ABROAD or home == "USD" else (_GLOBAL, "USD")
         return _LATER_NAMES[(self._number + self._order) % len(_LATER_NAMES)], home
 
     def _portfolio(self, opened: int) -> Portfolio:
@@ -228,7 +230,7 @@ class _Planner:
         deposit = self._deposit(self._currency)
         yield Purse(self._currency, deposit, tuple(self._shares()))
         closes = self._client.status is ClientStatus.ARCHIVED
-        if self._currency != "USD" and not closes and draws.random() < _ABROAD:
+        if self._currency != "USD" and not closes and draws.random() < _TWO_CURRENCIES:
             abroad = draws.sample(_BY_CLASS["USD", AssetClass.EQUITY], 2)
             yield Purse("USD", self._deposit("USD") // 5, tuple((symbol, 0.45) for symbol in abroad))
 
@@ -254,8 +256,9 @@ class _Planner:
                 if self._number == 0:
                     chosen = ["HDFCBANK", "RELIANCE", "INFY", "NIFTYBEES"]
             else:
-                # Half of the cash stays cash.
-                chosen = draws.sample(symbols, 1) if symbols and (percent > 5 or draws.randrange(2)) else []  # noqa: PLR2004 - the smallest aim
+                # Nobody follows the smallest aims to the letter.
+                wanted = symbols and (percent > _SMALLEST or draws.randrange(2))
+                chosen = draws.sample(symbols, 1) if wanted else []
             for symbol in chosen:
                 yield symbol, percent / 100 / len(chosen)
 

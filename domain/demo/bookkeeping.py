@@ -1,4 +1,4 @@
-"""Keeping one portfolio's ledger while its story is told: entries by the ledger's own rules, cash and holdings at hand."""
+"""Keeping one portfolio's ledger while its story is told: entries by the ledger's rules, cash and holdings at hand."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -137,8 +137,13 @@ class Bookkeeper:
         """A split or bonus of what is held."""
         listing = self._listing(action.symbol)
         instrument = listing.instrument
-        details = {"instrument_id": instrument.id, "ratio_new": action.new, "ratio_old": action.old}
-        self._record(action.kind, instrument.currency, **details)
+        self._record(
+            action.kind,
+            instrument.currency,
+            instrument_id=instrument.id,
+            ratio_new=action.new,
+            ratio_old=action.old,
+        )
         self.held[action.symbol] *= action.multiple
 
     def reverse(self, wrong: Transaction, after: int, note: str) -> Transaction:
@@ -177,7 +182,7 @@ class Bookkeeper:
     def _price(self, listing: Listing) -> int:
         """A price of the day: near its close, the nearer the calmer the instrument is, in whole ticks."""
         spread = round(listing.volatility * 200)
-        near = self._close(listing) * (_WHOLE + self._draws.randint(-spread, spread)) // _WHOLE
+        near = self._close(listing) * (_WHOLE + int(self._draws.uniform(-spread, spread))) // _WHOLE
         return max(near // listing.tick, 1) * listing.tick
 
     def _reference(self, kind: str) -> str:

@@ -5,12 +5,13 @@ A group is drawn from its number alone. Each half of it has five portfolios, wha
 
 from collections.abc import Sequence
 from enum import Enum, auto
+from random import Random
 from typing import Final
 
 import msgspec
 
 from domain.clients import Segment
-from domain.demo.chance import chance
+from domain.demo.chance import chance, weighted
 from domain.demo.names import Region
 from domain.demo.organisation import DESKS, Desk
 
@@ -34,7 +35,7 @@ class Part(Enum):
 
 
 FAMILY: Final = frozenset({Part.HEAD, Part.SPOUSE, Part.CHILD, Part.PARENT, Part.HUF})
-_SHAPES: Final = (
+_SHAPES: Final[tuple[tuple[int, tuple[Part, ...]], ...]] = (
     (14, (Part.HEAD, Part.SPOUSE, Part.SINGLE, Part.SINGLE, Part.CHILD, Part.SINGLE)),
     (11, (Part.HEAD, Part.SPOUSE, Part.SINGLE, Part.HUF, Part.SINGLE, Part.COMPANY)),
     (12, (Part.JOINT, Part.SINGLE, Part.SINGLE, Part.SINGLE, Part.SINGLE, Part.SINGLE)),
@@ -43,7 +44,7 @@ _SHAPES: Final = (
     (16, (Part.SINGLE, Part.HEAD, Part.SPOUSE, Part.SINGLE, Part.JOINT, Part.SINGLE)),
     (6, (Part.COMPANY, Part.SINGLE, Part.TRUST, Part.HEAD, Part.SPOUSE, Part.CHILD)),
 )
-_SEGMENTS: Final = ((Segment.RETAIL, 33), (Segment.AFFLUENT, 40), (Segment.HNI, 21), (Segment.UHNI, 6))
+_SEGMENTS: Final = ((33, Segment.RETAIL), (40, Segment.AFFLUENT), (21, Segment.HNI), (6, Segment.UHNI))
 
 # How many portfolios the second and third of a half have; the first has two, so that there are five.
 _SHARES: Final = ((1, 2), (2, 1), (1, 2), (2, 1), (1, 2), (2, 1))
@@ -72,9 +73,9 @@ def group(number: int) -> Group:
     draws = chance("group", number)
     desk = DESKS[number % len(DESKS)]
     region = draws.choice(desk.regions)
-    currency = draws.choice(desk.currencies)
-    segment = draws.choices([name for name, _ in _SEGMENTS], [weight for _, weight in _SEGMENTS])[0]
-    parts = draws.choices([shape for _, shape in _SHAPES], [weight for weight, _ in _SHAPES])[0]
+    currency = desk.currencies[number // len(DESKS) % len(desk.currencies)]
+    segment = draw_segment(draws)
+    parts = weighted(draws, _SHAPES)
     if currency != "INR":
         # Hindu undivided families are a matter of Indian law.
         parts = tuple(Part.JOINT if part is Part.HUF else part for part in parts)
@@ -84,6 +85,11 @@ def group(number: int) -> Group:
     surname = draws.choice(region.surnames)
     drawn = Group(number, desk, region, currency, segment, surname, parts, portfolios)
     return drawn if number else _scripted(drawn)
+
+
+def draw_segment(draws: Random) -> Segment:
+    """How wealthy somebody is."""
+    return weighted(draws, _SEGMENTS)
 
 
 def _shares(others: Sequence[Part], lot: float) -> tuple[int, ...]:

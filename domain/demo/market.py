@@ -25,13 +25,13 @@ _DAILY: Final = DAYS_A_YEAR**-0.5
 # The standard deviation of the sum of four uniform draws is the root of a third.
 _UNIT: Final = 3**0.5
 
-# What one unit is worth in US dollars at the end, and how much that moves in a year.
-CURRENCIES: Final[Mapping[str, tuple[float, float]]] = {
-    "INR": (0.01124, 0.035),
-    "USD": (1.0, 0.0),
-    "EUR": (1.1582, 0.07),
-    "GBP": (1.3127, 0.08),
-    "SGD": (0.7684, 0.045),
+# What one unit is worth in US dollars at the end, and by how much that moves and gains in a year.
+CURRENCIES: Final[Mapping[str, tuple[float, float, float]]] = {
+    "INR": (0.01124, 0.03, -0.025),
+    "USD": (1.0, 0.0, 0.0),
+    "EUR": (1.1582, 0.07, 0.02),
+    "GBP": (1.3127, 0.07, 0.015),
+    "SGD": (0.7684, 0.04, 0.01),
 }
 
 # The yearly gain of a class; shares differ from each other, and have none here.
@@ -92,9 +92,9 @@ class Market:
 
     def rates(self) -> Iterator[FxRate]:
         """All rates in US dollars."""
-        for currency, (last, volatility) in CURRENCIES.items():
+        for currency, (last, volatility, gain) in CURRENCIES.items():
             draws = chance("rate", currency)
-            path = _walk([volatility * _DAILY * normal(draws) for _ in range(HISTORY)])
+            path = _walk(_drifting([volatility * _DAILY * normal(draws) for _ in range(HISTORY)], gain))
             for day, level in zip(self._days.dates, path, strict=True):
                 yield FxRate(currency, day, Decimal(f"{last * level / path[-1]:.10f}"))
 
@@ -119,15 +119,15 @@ class _Moves:
         instrument = listing.instrument
         draws = chance("price", instrument.symbol)
         gain = _GAINS.get(instrument.asset_class)
-        gain = draws.uniform(-0.04, 0.24) if gain is None else gain
+        gain = draws.uniform(-0.02, 0.24) if gain is None else gain
         market = self._of(instrument.currency)
         sector = self._of(f"{instrument.currency}:{instrument.sector}")
         size = listing.volatility * _DAILY
         # 0.6² + 0.5² + 0.62² is 1: the parts share the instrument's volatility.
-        return [
-            gain / DAYS_A_YEAR + size * (0.6 * whole + 0.5 * part + 0.62 * normal(draws))
-            for whole, part in zip(market, sector, strict=True)
+        moves = [
+            size * (0.6 * whole + 0.5 * part + 0.62 * normal(draws)) for whole, part in zip(market, sector, strict=True)
         ]
+        return _drifting(moves, gain)
 
     def _of(self, name: str) -> list[float]:
         if name not in self._shared:
@@ -139,6 +139,12 @@ class _Moves:
 def normal(draws: Random) -> float:
     """A draw that is nearly normal, of mean 0 and deviation 1, and never beyond 3.5."""
     return (draws.random() + draws.random() + draws.random() + draws.random() - 2) * _UNIT
+
+
+def _drifting(moves: Sequence[float], gain: float) -> list[float]:
+    """The same moves around a yearly gain: left to chance alone, half of the market would end far from believable."""
+    shift = gain / DAYS_A_YEAR - sum(moves) / len(moves)
+    return [move + shift for move in moves]
 
 
 def _walk(moves: Sequence[float]) -> list[float]:

@@ -105,7 +105,7 @@ _AMERICAN: Final = _region(
 _GERMAN: Final = _region(
     "Annika Claudia Franziska Heike Jana Katharina Lena Monika Sabine Silke Ulrike Zoë",
     "Andreas Bernd Dieter Florian Jürgen Klaus Lukas Matthias Rainer Stefan Thorsten Uwe",
-    "Bauer Becker Braun Fischer Groß Hoffmann Keller Köhler Krüger Müller Schäfer Schmidt Schröder Vogel Weiß Zimmermann",
+    "Bauer Becker Braun Fischer Groß Hoffmann Keller Köhler Krüger Müller Schäfer Schmidt Schröder Vogel Weiß",
     "de",
 )
 _FRENCH: Final = _region(

@@ -10,17 +10,19 @@ import msgspec
 from domain.demo.days import LAST, OPENING
 from domain.demo.firm import Firm, Piece
 from domain.demo.ids import named_id
+from domain.demo.people import PRIYA
 from domain.ledger import Transaction, TransactionKind
 from domain.notifications import Notification, NotificationKind
 
 _ADVISOR: Final = "Asha Mehta"
 _SUPERVISOR: Final = "Meera Joshi"
 _ASSISTANT: Final = "Rohan Deshpande"
-_FORMER: Final = "Neha Kapoor"
-_READ: Final[Mapping[str, int]] = {_ADVISOR: 2, _SUPERVISOR: 3, _ASSISTANT: 0, _FORMER: 0}
+_ANALYST: Final = "Karthik Subramanian"
+_FORMER: Final = ("Neha Kapoor", "Harish Bhatia")
+# How many of the first ones have been read.
+_READ: Final[Mapping[str, int]] = {_ADVISOR: 2, _SUPERVISOR: 3}
 _MOVED, _KNOWN = LAST - 12, LAST - 11
 _ARRIVED: Final = 5  # the client who came from another book
-_PRIYA: Final = 1
 
 
 class News(msgspec.Struct, frozen=True):
@@ -52,12 +54,12 @@ def _news(firm: Firm, first: Piece) -> Iterator[News]:
     supervisor = organisation.user(_SUPERVISOR).id
     book, former = organisation.book(0).id, organisation.book(4).id
     clients = [dossier.client.id for dossier in first.dossiers]
-    near = (_ADVISOR, _SUPERVISOR, _ASSISTANT)
+    near = (_ADVISOR, _SUPERVISOR, _ASSISTANT, _ANALYST)
     moved = firm.days.moment(_MOVED)
-    yield News(NotificationKind.CLIENT_LEFT, moved, supervisor, (_FORMER,), clients[_ARRIVED], former)
+    yield News(NotificationKind.CLIENT_LEFT, moved, supervisor, _FORMER, clients[_ARRIVED], former)
     yield News(NotificationKind.CLIENT_ARRIVED, moved, supervisor, near, clients[_ARRIVED], book)
     known = firm.days.moment(_KNOWN)
-    yield News(NotificationKind.KYC_CHANGED, known, organisation.user(_ADVISOR).id, near, clients[_PRIYA], book)
+    yield News(NotificationKind.KYC_CHANGED, known, organisation.user(_ADVISOR).id, near, clients[PRIYA], book)
     for kind, wanted in (
         (NotificationKind.ENTRY_REVERSED, TransactionKind.REVERSAL),
         (NotificationKind.LARGE_DEPOSIT, TransactionKind.DEPOSIT),
@@ -81,5 +83,5 @@ def _notification(firm: Firm, news: News, name: str, seq: int) -> Notification:
         transaction_id=entry.id if entry else None,
         amount=entry.amount if entry else None,
         currency=entry.currency if entry else None,
-        read_at=firm.days.moment(LAST) if seq <= _READ[name] else None,
+        read_at=firm.days.moment(LAST) if seq <= _READ.get(name, 0) else None,
     )

@@ -23,6 +23,7 @@ _NOMINATED: Final = 0.7  # of all who may name somebody
 class Person(msgspec.Struct, frozen=True):
     """Somebody; `age` is in years, the birthday in days of a year."""
 
+    region: Region
     first: str
     surname: str
     man: bool
@@ -47,7 +48,7 @@ def draw_person(
     """Somebody of a region and an age."""
     is_man = draws.random() < 0.5 if man is None else man  # noqa: PLR2004 - half of all
     first = draws.choice(region.men if is_man else region.women)
-    return Person(first, surname, is_man, draws.randint(*ages), draws.randrange(365))
+    return Person(region, first, surname, is_man, draws.randint(*ages), draws.randrange(365))
 
 
 def _party(
@@ -56,18 +57,27 @@ def _party(
     return NewParty(role, person.name, person.born(days), relationship, share)
 
 
-class Relatives:
-    """People around somebody, drawn when they are asked for, but for a husband or wife whom the firm knows."""
+class Family(msgspec.Struct, frozen=True):
+    """The family of a group of clients, whether all of them are clients or not."""
 
-    def __init__(self, person: Person, spouse: Person | None, region: Region, draws: Random, days: Days) -> None:
+    head: Person
+    wife: Person
+    child: Person
+
+
+class Relatives:
+    """People around somebody: the firm's own clients where they are a family, others drawn when they are asked for."""
+
+    def __init__(self, person: Person, family: Family | None, draws: Random, days: Days) -> None:
         self._person = person
-        self._spouse = spouse
-        self._region = region
+        self._family = family
         self._draws = draws
         self._days = days
 
     def behind(self, kind: ClientKind) -> Sequence[NewParty]:
         """Who stands behind a client of that kind: those whom the kind needs, and mostly the nominees."""
+        if kind is ClientKind.MINOR and self._family:
+            return (_party(PartyRole.GUARDIAN, self._family.head, self._days, "Father"),)
         if kind is ClientKind.JOINT:
             return (self._own(PartyRole.HOLDER), self.spouse(PartyRole.HOLDER), *self.nominees())
         if kind is ClientKind.HUF:
@@ -84,31 +94,32 @@ class Relatives:
             return (self._own(PartyRole.TRUSTEE, "Settlor"), self.partner(PartyRole.TRUSTEE), child)
         return self.nominees()
 
-    def guardians(self, father: Person) -> Sequence[NewParty]:
-        """Who acts for a minor."""
-        return (_party(PartyRole.GUARDIAN, father, self._days, "Father"),)
-
     def _own(self, role: PartyRole, relationship: str | None = None, share: Decimal | None = None) -> NewParty:
         return _party(role, self._person, self._days, relationship, share)
 
     def spouse(self, role: PartyRole, share: Decimal | None = None) -> NewParty:
         """The husband or wife."""
         person = self._person
-        age = max(person.age - 3, 24)
-        drawn = draw_person(self._region, person.surname, self._draws, (age, age + 5), man=not person.man)
-        other = self._spouse or drawn
+        if self._family:
+            other = self._family.wife if person.man else self._family.head
+        else:
+            age = max(person.age - 3, 24)
+            other = draw_person(person.region, person.surname, self._draws, (age, age + 5), man=not person.man)
         return _party(role, other, self._days, "Husband" if other.man else "Wife", share)
 
     def child(self, role: PartyRole, share: Decimal | None = None) -> NewParty:
         """A son or daughter."""
-        oldest = max(self._person.age - 24, 2)
-        child = draw_person(self._region, self._person.surname, self._draws, (max(oldest - 12, 1), oldest))
+        person = self._person
+        oldest = max(person.age - 24, 2)
+        drawn = draw_person(person.region, person.surname, self._draws, (max(oldest - 12, 1), oldest))
+        child = self._family.child if self._family else drawn
         return _party(role, child, self._days, "Son" if child.man else "Daughter", share)
 
     def partner(self, role: PartyRole) -> NewParty:
         """Somebody of another family, in the same office."""
-        surname = self._draws.choice(self._region.surnames)
-        return _party(role, draw_person(self._region, surname, self._draws, (34, 68)), self._days)
+        region = self._person.region
+        surname = self._draws.choice(region.surnames)
+        return _party(role, draw_person(region, surname, self._draws, (34, 68)), self._days)
 
     def nominees(self) -> tuple[NewParty, ...]:
         """Whoever receives the assets, all of them together."""

@@ -47,7 +47,7 @@ def _first_year(story: Story, opened: int) -> None:
 def _second_year(story: Story) -> None:
     keeper = story.keeper
     story.go(270)
-    keeper.sell("RELIANCE", 150)
+    keeper.sell("NIFTYBEES", 400)
     story.go(320)
     keeper.dividend("HDFCBANK")
     story.go(330)

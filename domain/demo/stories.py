@@ -1,6 +1,7 @@
 """What happens in a portfolio: an opening, then episodes until it has its number of entries, and for some an end."""
 
 from collections.abc import Callable
+from itertools import accumulate
 from random import Random
 from typing import Final
 
@@ -21,9 +22,9 @@ class Story:
     """Tells one portfolio's story to its bookkeeper."""
 
     def __init__(self, plan: Plan, keeper: Bookkeeper) -> None:
+        self.keeper = keeper
+        self.draws: Random = chance("story", plan.number)
         self._plan = plan
-        self._keeper = keeper
-        self._draws: Random = chance("story", plan.number)
         symbols = [symbol for purse in plan.purses for symbol, _ in purse.shares]
         actions = [keeper.market.actions[symbol] for symbol in symbols if symbol in keeper.market.actions]
         # What is held is split, also where its owner has done nothing for a year.
@@ -32,12 +33,11 @@ class Story:
     @property
     def room(self) -> int:
         """How many entries there is room for, beside those that are sure to come."""
-        return self._plan.entries - len(self._keeper.entries) - len(self._due) - self._ending
-
-    @property
-    def _ending(self) -> int:
-        """How many entries it takes to empty the portfolio, if it is to be."""
-        return 1 + sum(quantity > 0 for quantity in self._keeper.held.values()) if self._plan.closes else 0
+        room = self._plan.entries - len(self.keeper.entries) - len(self._due)
+        if self._plan.closes:
+            # A sale of each holding, and the payment.
+            room -= 1 + sum(quantity > 0 for quantity in self.keeper.held.values())
+        return room
 
     def tell(self) -> None:
         """The whole story."""
@@ -56,12 +56,12 @@ class Story:
         while self._due and self._due[0].day <= day:
             action = self._due.pop(0)
             self._act(action)
-        self._keeper.day = day
+        self.keeper.day = day
 
     def _act(self, action: CorporateAction) -> None:
-        if self._keeper.held.get(action.symbol):
-            self._keeper.day = action.day
-            self._keeper.act(action)
+        if self.keeper.held.get(action.symbol):
+            self.keeper.day = action.day
+            self.keeper.act(action)
 
     def _fill(self) -> None:
         """Something for the place of a split that did not happen, for nothing was held."""
@@ -70,13 +70,13 @@ class Story:
 
     def _next_day(self) -> int:
         """So far ahead that the rest of the entries, nearly two at a time, reach the last day."""
-        day = self._keeper.day
+        day = self.keeper.day
         left = max(self._plan.last - day, 0)
-        step = int(left * 1.7 / (self.room + 1) * self._draws.uniform(0.5, 1.5))
+        step = int(left * 1.7 / (self.room + 1) * self.draws.uniform(0.5, 1.5))
         return max(day, min(day + max(step, 1), self._plan.last))
 
     def _open(self) -> None:
-        draws, keeper = self._draws, self._keeper
+        draws, keeper = self.draws, self.keeper
         self.go(self._plan.opened)
         for purse in self._plan.purses:
             keeper.deposit(purse.currency, purse.deposit)
@@ -92,58 +92,45 @@ class Story:
 
     def _episode(self) -> None:
         """One thing that happens; a deposit, where what was drawn cannot be."""
-        if self.room <= 3 and self._plan.closes:  # noqa: PLR2004 - nothing that needs a sale of its own any more
-            episode = _interest
-        else:
-            episode = self._draws.choices(_EPISODES, _WEIGHTS)[0]
+        # Towards its end, nothing begins that would need a sale of its own.
+        ending = self._plan.closes and self.room <= 3  # noqa: PLR2004 - the most that an episode takes
+        episode = _interest if ending else self.draws.choices(_EPISODES, cum_weights=_WEIGHTS)[0]
         if not episode(self):
             purse = self.purse()
-            self._keeper.deposit(purse.currency, self.amount(purse))
+            self.keeper.deposit(purse.currency, self.amount(purse))
 
     def _close(self) -> None:
         """Sell what is left, and pay all out."""
-        keeper = self._keeper
+        keeper = self.keeper
         for symbol, quantity in list(keeper.held.items()):
             if quantity:
                 keeper.sell(symbol, quantity)
         for currency, amount in list(keeper.cash.items()):
             keeper.withdraw(currency, amount)
 
-    # What episodes are made of.
-
-    @property
-    def keeper(self) -> Bookkeeper:
-        """Who writes it down."""
-        return self._keeper
-
-    @property
-    def draws(self) -> Random:
-        """The story's chance."""
-        return self._draws
-
     def purse(self) -> Purse:
         """The currency in question: mostly the first."""
         purses = self._plan.purses
-        return purses[-1] if len(purses) > 1 and self._draws.randrange(6) == 0 else purses[0]
+        return purses[-1] if len(purses) > 1 and self.draws.randrange(6) == 0 else purses[0]
 
     def amount(self, purse: Purse) -> int:
         """A further deposit: the same each time for those who save by plan."""
-        part = 0.04 if self._plan.systematic else self._draws.uniform(0.02, 0.12)
+        part = 0.04 if self._plan.systematic else self.draws.uniform(0.02, 0.12)
         return max(round(purse.deposit * part / _ROUND), 1) * _ROUND
 
     def share(self, purse: Purse) -> str:
         """What to buy, by weight."""
-        return self._draws.choices([symbol for symbol, _ in purse.shares], [weight for _, weight in purse.shares])[0]
+        return self.draws.choices([symbol for symbol, _ in purse.shares], [weight for _, weight in purse.shares])[0]
 
     def holding(self) -> str | None:
         """One of the holdings, if there is any."""
-        symbols = [symbol for symbol, quantity in self._keeper.held.items() if quantity]
-        return self._draws.choice(symbols) if symbols else None
+        symbols = [symbol for symbol, quantity in self.keeper.held.items() if quantity]
+        return self.draws.choice(symbols) if symbols else None
 
     def late(self) -> int:
         """How many days late a report comes: mostly none."""
-        days = self._draws.randint(15, 40)
-        in_time = self._draws.randrange(_LATE_ONE_IN) or self._keeper.day + days > self._plan.last
+        days = self.draws.randint(15, 40)
+        in_time = self.draws.randrange(_LATE_ONE_IN) or self.keeper.day + days > self._plan.last
         return 0 if in_time else days
 
 
@@ -264,4 +251,4 @@ _WEIGHED: Final[tuple[tuple[int, Episode], ...]] = (
     (1, _mistake),
 )
 _EPISODES: Final = [episode for _, episode in _WEIGHED]
-_WEIGHTS: Final = [weight for weight, _ in _WEIGHED]
+_WEIGHTS: Final = list(accumulate(weight for weight, _ in _WEIGHED))

@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 from uuid import UUID
 
 import msgspec
@@ -84,6 +84,9 @@ class Transaction(Entity, frozen=True):
     reverses_id: UUID | None
     reference: str | None
     note: str | None
+
+    personal: ClassVar[frozenset[str]] = frozenset({"reference", "note"})
+    person: ClassVar[str] = "client_id"
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True):

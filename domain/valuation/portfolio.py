@@ -115,7 +115,8 @@ class PositionValuation(msgspec.Struct, frozen=True, gc=False):
     """What a position is worth: in the instrument's `currency`, and where named `base` in the portfolio's.
 
     Costs and gains in the base currency are at the rate of the day, which is from `fx_on`: null where none is
-    needed. `weight` is a fraction of the portfolio's value with cash.
+    needed. `weight` is a fraction of the portfolio's value with cash. `realised_gain` and `dividends`, until the day
+    and in `currency`, are null where only what is held was given.
     """
 
     instrument_id: UUID
@@ -133,6 +134,8 @@ class PositionValuation(msgspec.Struct, frozen=True, gc=False):
     unrealised_gain: Decimal | None
     unrealised_gain_base: Decimal | None
     weight: Decimal | None
+    realised_gain: Decimal | None = None
+    dividends: Decimal | None = None
 
 
 class PortfolioValuation(msgspec.Struct, frozen=True, gc=False):
@@ -141,8 +144,9 @@ class PortfolioValuation(msgspec.Struct, frozen=True, gc=False):
     `value` is positions and cash; `invested` is the cost of the positions, and like the gains and dividends it is at
     the rates of the day. `prices_as_of` and `rates_as_of` are the oldest days that a price and a rate are from; null
     where none was used. Allocations are ordered by value, the largest first; in each of them cash has the key
-    AssetClass.CASH, and what has no sector has the key null. `realised_gain` and `dividends` are null where only
-    what is held was given, `owner_id` where nobody was said to own it.
+    AssetClass.CASH, and what has no sector has the key null. `sold_out` is worth nothing, and has earned.
+    `realised_gain` and `dividends` are null where only what is held was given, `owner_id` where nobody was said
+    to own it.
     """
 
     as_of: date
@@ -162,6 +166,7 @@ class PortfolioValuation(msgspec.Struct, frozen=True, gc=False):
     realised_gain: Money | None = None
     dividends: Money | None = None
     owner_id: UUID | None = None
+    sold_out: tuple[Holding, ...] = ()
 
     def position(self, instrument_id: UUID, currency: str) -> PositionValuation:
         """The position of an instrument that is kept in `currency`; one that was sold out is worth nothing."""
@@ -169,6 +174,7 @@ class PortfolioValuation(msgspec.Struct, frozen=True, gc=False):
         return next(found, None) or self._sold_out(instrument_id, currency)
 
     def _sold_out(self, instrument_id: UUID, currency: str) -> PositionValuation:
+        known = next((each for each in self.sold_out if each.instrument_id == instrument_id), None)
         return PositionValuation(
             instrument_id=instrument_id,
             currency=currency,
@@ -185,6 +191,9 @@ class PortfolioValuation(msgspec.Struct, frozen=True, gc=False):
             unrealised_gain=ZERO,
             unrealised_gain_base=ZERO,
             weight=_share(ZERO, self.value.amount if self.value else None),
+            # None is known where nothing was traded by the day.
+            realised_gain=known.realised_gain if known else ZERO,
+            dividends=known.dividends if known else ZERO,
         )
 
     def drift(self, target: Mapping[AssetClass, Decimal]) -> dict[AssetClass, Decimal | None]:
@@ -241,7 +250,17 @@ def appraise(
             market=market,
             earned=(realised, dividends),
         )
-    return msgspec.structs.replace(valued, owner_id=owner_id)
+    earning = (each for each in positions if each.quantity)
+    return msgspec.structs.replace(
+        valued,
+        owner_id=owner_id,
+        positions=tuple(map(_with_earnings, valued.positions, earning)),
+        sold_out=tuple(each for each in positions if not each.quantity),
+    )
+
+
+def _with_earnings(valued: PositionValuation, held: Holding) -> PositionValuation:
+    return msgspec.structs.replace(valued, realised_gain=held.realised_gain, dividends=held.dividends)
 
 
 def _by_currency(amounts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:

@@ -597,10 +597,10 @@ create policy books_change on books for update using (coalesce(current_setting('
 create policy books_remove on books for delete using ((coalesce(current_setting('steward.everything', true), '') = 'on' or id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[]))) and (coalesce(current_setting('steward.everything', true), '') = 'on' or id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[]))));
 
 alter table users enable row level security;
-create policy users_see on users for select using (coalesce(current_setting('steward.identity', true), '') = 'on' or coalesce(current_setting('steward.user', true), '') <> '' and (client_id is null or id = nullif(current_setting('steward.user', true), '')::uuid or exists (select from clients where clients.id = users.client_id)));
+create policy users_see on users for select using (coalesce(current_setting('steward.identity', true), '') = 'on' or id = nullif(current_setting('steward.user', true), '')::uuid or coalesce(current_setting('steward.user', true), '') <> '' and not coalesce(current_setting('steward.clients', true), '') not in ('', '{}') and (client_id is null or exists (select from clients where clients.id = users.client_id)));
 create policy users_add on users for insert with check (coalesce(current_setting('steward.identity', true), '') = 'on');
-create policy users_change on users for update using (coalesce(current_setting('steward.identity', true), '') = 'on' or coalesce(current_setting('steward.user', true), '') <> '' and (client_id is null or id = nullif(current_setting('steward.user', true), '')::uuid or exists (select from clients where clients.id = users.client_id))) with check (coalesce(current_setting('steward.identity', true), '') = 'on');
-create policy users_remove on users for delete using ((coalesce(current_setting('steward.identity', true), '') = 'on' or coalesce(current_setting('steward.user', true), '') <> '' and (client_id is null or id = nullif(current_setting('steward.user', true), '')::uuid or exists (select from clients where clients.id = users.client_id))) and (coalesce(current_setting('steward.identity', true), '') = 'on'));
+create policy users_change on users for update using (coalesce(current_setting('steward.identity', true), '') = 'on' or id = nullif(current_setting('steward.user', true), '')::uuid or coalesce(current_setting('steward.user', true), '') <> '' and not coalesce(current_setting('steward.clients', true), '') not in ('', '{}') and (client_id is null or exists (select from clients where clients.id = users.client_id))) with check (coalesce(current_setting('steward.identity', true), '') = 'on');
+create policy users_remove on users for delete using ((coalesce(current_setting('steward.identity', true), '') = 'on' or id = nullif(current_setting('steward.user', true), '')::uuid or coalesce(current_setting('steward.user', true), '') <> '' and not coalesce(current_setting('steward.clients', true), '') not in ('', '{}') and (client_id is null or exists (select from clients where clients.id = users.client_id))) and (coalesce(current_setting('steward.identity', true), '') = 'on'));
 
 alter table credentials enable row level security;
 create policy credentials_see on credentials for select using (coalesce(current_setting('steward.identity', true), '') = 'on');
@@ -645,22 +645,22 @@ create policy refresh_tokens_change on refresh_tokens for update using (coalesce
 create policy refresh_tokens_remove on refresh_tokens for delete using ((coalesce(current_setting('steward.identity', true), '') = 'on') and (coalesce(current_setting('steward.identity', true), '') = 'on'));
 
 alter table client_parties enable row level security;
-create policy client_parties_see on client_parties for select using (client_id in (select id from clients));
-create policy client_parties_add on client_parties for insert with check (client_id in (select id from clients));
-create policy client_parties_change on client_parties for update using (client_id in (select id from clients)) with check (client_id in (select id from clients));
-create policy client_parties_remove on client_parties for delete using ((client_id in (select id from clients)) and (client_id in (select id from clients)));
+create policy client_parties_see on client_parties for select using (exists (select from clients where clients.id = client_parties.client_id));
+create policy client_parties_add on client_parties for insert with check (exists (select from clients where clients.id = client_parties.client_id));
+create policy client_parties_change on client_parties for update using (exists (select from clients where clients.id = client_parties.client_id)) with check (exists (select from clients where clients.id = client_parties.client_id));
+create policy client_parties_remove on client_parties for delete using ((exists (select from clients where clients.id = client_parties.client_id)) and (exists (select from clients where clients.id = client_parties.client_id)));
 
 alter table client_profiles enable row level security;
-create policy client_profiles_see on client_profiles for select using (id in (select id from clients));
-create policy client_profiles_add on client_profiles for insert with check (id in (select id from clients));
-create policy client_profiles_change on client_profiles for update using (id in (select id from clients)) with check (id in (select id from clients));
-create policy client_profiles_remove on client_profiles for delete using ((id in (select id from clients)) and (id in (select id from clients)));
+create policy client_profiles_see on client_profiles for select using (exists (select from clients where clients.id = client_profiles.id) and not coalesce(current_setting('steward.clients', true), '') not in ('', '{}'));
+create policy client_profiles_add on client_profiles for insert with check (exists (select from clients where clients.id = client_profiles.id) and not coalesce(current_setting('steward.clients', true), '') not in ('', '{}'));
+create policy client_profiles_change on client_profiles for update using (exists (select from clients where clients.id = client_profiles.id) and not coalesce(current_setting('steward.clients', true), '') not in ('', '{}')) with check (exists (select from clients where clients.id = client_profiles.id) and not coalesce(current_setting('steward.clients', true), '') not in ('', '{}'));
+create policy client_profiles_remove on client_profiles for delete using ((exists (select from clients where clients.id = client_profiles.id) and not coalesce(current_setting('steward.clients', true), '') not in ('', '{}')) and (exists (select from clients where clients.id = client_profiles.id) and not coalesce(current_setting('steward.clients', true), '') not in ('', '{}')));
 
 alter table client_tax_ids enable row level security;
-create policy client_tax_ids_see on client_tax_ids for select using (id in (select id from clients));
-create policy client_tax_ids_add on client_tax_ids for insert with check (id in (select id from clients));
-create policy client_tax_ids_change on client_tax_ids for update using (id in (select id from clients)) with check (id in (select id from clients));
-create policy client_tax_ids_remove on client_tax_ids for delete using ((id in (select id from clients)) and (id in (select id from clients)));
+create policy client_tax_ids_see on client_tax_ids for select using (exists (select from clients where clients.id = client_tax_ids.id));
+create policy client_tax_ids_add on client_tax_ids for insert with check (exists (select from clients where clients.id = client_tax_ids.id));
+create policy client_tax_ids_change on client_tax_ids for update using (exists (select from clients where clients.id = client_tax_ids.id)) with check (exists (select from clients where clients.id = client_tax_ids.id));
+create policy client_tax_ids_remove on client_tax_ids for delete using ((exists (select from clients where clients.id = client_tax_ids.id)) and (exists (select from clients where clients.id = client_tax_ids.id)));
 
 alter table client_words enable row level security;
 create policy client_words_see on client_words for select using (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])) or client_id in (select unnest(nullif(current_setting('steward.clients', true), '')::uuid[])));
@@ -681,10 +681,10 @@ create policy cash_balances_change on cash_balances for update using (coalesce(c
 create policy cash_balances_remove on cash_balances for delete using ((coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])) or client_id in (select unnest(nullif(current_setting('steward.clients', true), '')::uuid[]))) and (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])) or client_id in (select unnest(nullif(current_setting('steward.clients', true), '')::uuid[]))));
 
 alter table portfolio_targets enable row level security;
-create policy portfolio_targets_see on portfolio_targets for select using (portfolio_id in (select id from portfolios));
-create policy portfolio_targets_add on portfolio_targets for insert with check (portfolio_id in (select id from portfolios));
-create policy portfolio_targets_change on portfolio_targets for update using (portfolio_id in (select id from portfolios)) with check (portfolio_id in (select id from portfolios));
-create policy portfolio_targets_remove on portfolio_targets for delete using ((portfolio_id in (select id from portfolios)) and (portfolio_id in (select id from portfolios)));
+create policy portfolio_targets_see on portfolio_targets for select using (exists (select from portfolios where portfolios.id = portfolio_targets.portfolio_id));
+create policy portfolio_targets_add on portfolio_targets for insert with check (exists (select from portfolios where portfolios.id = portfolio_targets.portfolio_id));
+create policy portfolio_targets_change on portfolio_targets for update using (exists (select from portfolios where portfolios.id = portfolio_targets.portfolio_id)) with check (exists (select from portfolios where portfolios.id = portfolio_targets.portfolio_id));
+create policy portfolio_targets_remove on portfolio_targets for delete using ((exists (select from portfolios where portfolios.id = portfolio_targets.portfolio_id)) and (exists (select from portfolios where portfolios.id = portfolio_targets.portfolio_id)));
 
 alter table positions enable row level security;
 create policy positions_see on positions for select using (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])) or client_id in (select unnest(nullif(current_setting('steward.clients', true), '')::uuid[])));
@@ -699,8 +699,7 @@ create policy transactions_change on transactions for update using (coalesce(cur
 create policy transactions_remove on transactions for delete using ((coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])) or client_id in (select unnest(nullif(current_setting('steward.clients', true), '')::uuid[]))) and (coalesce(current_setting('steward.everything', true), '') = 'on' or book_id in (select unnest(nullif(current_setting('steward.books', true), '')::uuid[])) or client_id in (select unnest(nullif(current_setting('steward.clients', true), '')::uuid[]))));
 
 alter table lots enable row level security;
-create policy lots_see on lots for select using (position_id in (select id from positions));
-create policy lots_add on lots for insert with check (position_id in (select id from positions));
-create policy lots_change on lots for update using (position_id in (select id from positions)) with check (position_id in (select id from positions));
-create policy lots_remove on lots for delete using ((position_id in (select id from positions)) and (position_id in (select id from positions)));
-
+create policy lots_see on lots for select using (exists (select from positions where positions.id = lots.position_id));
+create policy lots_add on lots for insert with check (exists (select from positions where positions.id = lots.position_id));
+create policy lots_change on lots for update using (exists (select from positions where positions.id = lots.position_id)) with check (exists (select from positions where positions.id = lots.position_id));
+create policy lots_remove on lots for delete using ((exists (select from positions where positions.id = lots.position_id)) and (exists (select from positions where positions.id = lots.position_id)));

@@ -79,9 +79,11 @@ class House:
         return client in (person.clients or ()) if client else book in (person.books or ())
 
     def _knows(self, person: Person, user_id: str) -> bool:
-        """Everybody knows the staff; end clients are known to those who see their client, and to themselves."""
+        """The staff know each other, and the end clients whose client they see; an end client knows itself."""
+        if person.user.user.role is Role.CLIENT:
+            return user_id == person.user.id
         client = self.rows[user_id][1]
-        return client is None or person.everything or user_id == person.user.id or client in (person.clients or ())
+        return client is None or person.everything or client in (person.clients or ())
 
     def _is_of(self, person: Person, household_id: str) -> bool:
         if person.user.user.role is not Role.CLIENT:

@@ -11,10 +11,22 @@ from tests.factories import ledger, people
 from tests.factories.firm import Make
 from tests.support.gql import Gql
 from tests.support.inputs import Inputs
+from tests.support.stage import Stage
 
 NODE = "query ($id: ID!) { node(id: $id) { __typename id } }"
 NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
 HEX = "0" * 31 + "7"
+
+
+# One database for the module: no test minds what another has made.
+@pytest.fixture
+def make(stage: Stage) -> Make:
+    return stage.make
+
+
+@pytest.fixture
+def gql(stage: Stage) -> Gql:
+    return stage.gql
 
 
 def test_every_type_with_an_id_can_be_read_by_it() -> None:
@@ -35,7 +47,7 @@ async def everything(make: Make) -> tuple[Any, dict[str, str]]:
     assert admin.book
     client = await make.client(admin.book)
     portfolio = await make.portfolio(client)
-    instrument = await make.instrument("INFY")
+    instrument = await make.instrument(f"S{next(make.numbers)}")
     position = await ledger.position(make, portfolio, instrument)
     rows: list[Any] = [
         admin.book,

@@ -29,6 +29,10 @@ subscription ($after: String) {
 """
 LIST = "{ notifications { totalCount nodes { id kind readAt client { name } } } unreadNotificationCount }"
 
+MARK = """mutation ($input: MarkNotificationsReadInput!) {
+    markNotificationsRead(input: $input) { marked { id readAt } userErrors { code } }
+}"""
+
 
 @asynccontextmanager
 async def following(address: Served, user: SignedIn, after: str | None = None) -> AsyncIterator[Socket]:
@@ -128,9 +132,11 @@ async def test_reading_marks_only_ones_own(gql: Gql, make: Make) -> None:
         await change_kyc(gql, user, await one_client(gql, user), 1)
     theirs = (await gql.as_(other).run(LIST))["notifications"]["nodes"][0]["id"]
     mine = (await gql.as_(advisor).run(LIST))["notifications"]["nodes"][0]["id"]
-    payload = await gql.as_(advisor).change(
-        "markNotificationsRead", "marked { id readAt }", notificationIds=[mine, theirs]
-    )
+    answer = await gql.as_(advisor).ask(MARK, input={"notificationIds": [mine, theirs]})
+    assert answer.codes == ["NOT_FOUND"]
+    many = await gql.as_(advisor).ask(MARK, input={"notificationIds": [mine] * 201})
+    assert many.codes == ["VALIDATION_ERROR"]
+    payload = (await gql.as_(advisor).run(MARK, input={"notificationIds": [mine]}))["markNotificationsRead"]
     assert [each["id"] for each in payload["marked"]] == [mine]
     assert (await gql.as_(advisor).run(LIST))["unreadNotificationCount"] == 0
     assert (await gql.as_(other).run(LIST))["unreadNotificationCount"] == 1

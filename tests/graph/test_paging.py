@@ -102,13 +102,15 @@ async def walk(gql: Gql, listing: Listing, size: int, *, backward: bool, **asked
         # Whoever came here by a cursor came from a row.
         assert info["hasNextPage" if backward else "hasPreviousPage"] == (place is not None)
         assert len(found) == size or not info[more]
+        # A page that was promised holds something.
+        assert found or place is None
         if not info[more]:
             return ids
         place = info["startCursor" if backward else "endCursor"]
 
 
 @settings(
-    max_examples=100,
+    max_examples=50,
     deadline=None,
     # Not shrunk: an example is short as it is, and shrinking one that is asked over HTTP takes minutes.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
@@ -125,7 +127,7 @@ async def test_paging_visits_each_row_once_under_any_filter_and_order(
     whole = await listing.page(gql, first=50, **asked)
     ids = [node["id"] for node in whole["nodes"]]
     assert len(set(ids)) == len(ids) == whole["totalCount"]
-    size = data.draw(st.integers(min_value=max(1, len(ids) // 4), max_value=50))
+    size = data.draw(st.integers(min_value=max(1, len(ids) // 3), max_value=50))
     assert await walk(gql, listing, size, backward=False, **asked) == ids
     assert await walk(gql, listing, size, backward=True, **asked) == ids
     turned = asked | {"orderBy": order | {"direction": "ASC" if order["direction"] == "DESC" else "DESC"}}
@@ -253,7 +255,7 @@ async def test_an_altered_cursor_is_refused_or_is_a_place(gql: Gql, known: Known
             forged = msgspec.structs.replace(cursor, value=value).encode()
             answer = await listing.ask(gql, first=1, after=forged, orderBy=order, **asked)
             assert set(answer.codes) <= {"VALIDATION_ERROR"}, value
-        for at in range(0, len(text), 5):
+        for at in range(0, len(text), 15):
             altered = text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
             answer = await listing.ask(gql, first=1, after=altered, orderBy=order, **asked)
             assert set(answer.codes) <= {"VALIDATION_ERROR"}, altered

@@ -1,5 +1,7 @@
+import asyncio
 from datetime import date
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -7,6 +9,8 @@ import pytest
 
 from domain.access import Role
 from domain.valuation import AssetClass
+from graph.context import Context
+from graph.dated import Batch
 from graph.ids import id_of
 from tests.factories import people
 from tests.factories.firm import Make
@@ -20,6 +24,7 @@ dividends { amount } asOf pricesAsOf ratesAsOf missingPrices { symbol } missingR
 positions {
     instrument { symbol } quantity averageCost { amount } totalCost { amount } price { amount currency } pricedOn
     marketValue { amount currency } unrealisedGain { amount } weight
+    realisedGain { amount currency } dividends { amount currency }
     inBaseCurrency { marketValue { amount currency } totalCost { amount } unrealisedGain { amount } fxOn }
 }
 allocation {
@@ -74,6 +79,8 @@ async def test_a_portfolio_in_two_currencies_by_hand(desk: Desk) -> None:
     assert (apple["price"], apple["pricedOn"]) == ({"amount": "200", "currency": "USD"}, str(desk.today - DAY))
     assert apple["marketValue"] == {"amount": "2000", "currency": "USD"}
     assert apple["weight"] == "0.4545454545"
+    earned = (apple["realisedGain"], apple["dividends"])
+    assert earned == ({"amount": "17", "currency": "USD"}, {"amount": "8", "currency": "USD"})
     assert apple["inBaseCurrency"] == {
         "marketValue": {"amount": "160000", "currency": "INR"},
         "totalCost": {"amount": "80000"},
@@ -121,6 +128,9 @@ async def test_a_past_day_knows_only_what_was_known_then(desk: Desk) -> None:
     assert (bought["asOf"], bought["pricesAsOf"], bought["ratesAsOf"]) == ("2024-03-04", "2024-03-04", "2024-03-02")
     sold = await valued(desk, START + 4 * DAY)
     assert (sold["realisedGain"]["amount"], sold["dividends"]["amount"]) == ("1700", "0")
+    for seen, gain in ((bought, "0"), (sold, "17")):
+        apple = next(each for each in seen["positions"] if each["instrument"]["symbol"] == "AAPL")
+        assert (apple["realisedGain"]["amount"], apple["dividends"]["amount"]) == (gain, "0")
     assert (await valued(desk, START - DAY))["value"]["amount"] == "0"
 
 
@@ -169,11 +179,86 @@ async def test_the_old_price_counts_in_new_units_until_the_next_close(desk: Desk
     assert (await valued(desk))["positions"][0]["price"]["amount"] == "1500"
 
 
+BEHIND = """
+query ($portfolio: ID!, $household: ID!) {
+    portfolio: node(id: $portfolio) { ... on Portfolio {
+        cash { total { amount } } positions { nodes { marketValue { amount } } }
+        valuation { asOf value { amount } cash { amount } positions { quantity price { amount } } }
+        client { wealth { totalAssets { amount } } }
+    } }
+    household: node(id: $household) { ... on Household { wealth { totalAssets { amount } } } }
+}
+"""
+
+
+async def test_what_is_traded_in_a_zone_ahead_counts_when_that_day_has_come(gql: Gql, make: Make) -> None:
+    """The two zones are 25 hours apart: wherever it is what day, one is a day behind the other, or two."""
+    team = await make.team()
+    book = await make.book(team)
+    ahead = await make.user(Role.ADVISOR, team, book, time_zone="Pacific/Kiritimati")
+    behind = await make.user(Role.ADVISOR, team, book, time_zone="Pacific/Pago_Pago")
+    household = await people.household(make, book)
+    client = await make.client(book, household_id=household.id)
+    portfolio = await make.portfolio(client)
+    today = (await make.viewer(ahead)).today(make.now)
+    shares = {"HDFCBANK": await make.instrument("HDFCBANK")}
+    desk = Desk(gql.as_(ahead), make, ahead, client, portfolio, today, shares, count(1))
+    await make.price(shares["HDFCBANK"], START, "1500")
+    made(await desk.record("DEPOSIT", START, amount="100000"))
+    made(await desk.record("BUY", START, "HDFCBANK", quantity="10", price="1000"))
+
+    async def seen(by: Any) -> tuple[Any, ...]:
+        data = await gql.as_(by).run(BEHIND, portfolio=id_of(portfolio), household=id_of(household))
+        found = data["portfolio"]
+        whole, (position,) = found["valuation"], found["valuation"]["positions"]
+        assert found["cash"] == [{"total": whole["cash"]}]
+        wealth = [each["wealth"]["totalAssets"] for each in (found["client"], data["household"])]
+        assert wealth == [whole["value"]] * 2
+        worth = found["positions"]["nodes"][0]["marketValue"]["amount"]
+        return position["quantity"], position["price"]["amount"], worth, whole["value"]["amount"]
+
+    assert await seen(ahead) == await seen(behind) == ("10", "1500", "15000", "105000")
+    made(await desk.record("SPLIT", today, "HDFCBANK", ratioNew=5, ratioOld=1))
+    made(await desk.record("DEPOSIT", today, amount="7"))
+    assert await seen(ahead) == ("50", "300", "15000", "105007")
+    assert await seen(behind) == ("10", "1500", "15000", "105000")
+
+
+class Row(msgspec.Struct, frozen=True):
+    id: int
+    argument: str
+
+
+async def test_one_waiter_that_is_cancelled_leaves_the_batch_to_the_others(gql: Gql) -> None:
+    reached, opened = asyncio.Event(), asyncio.Event()
+
+    async def load(_: Context, keys: Any, argument: Any) -> list[Row]:
+        reached.set()
+        await opened.wait()
+        return [Row(key, argument) for key in keys]
+
+    batch, context = Batch(load, by="id"), Context(gql.services, "request", None)
+    first, second = (asyncio.create_task(batch.of(context, 7, "x")) for _ in range(2))
+    await reached.wait()
+    first.cancel()
+    # As graphql-core does when a sibling has failed: the cancelled one is waited for.
+    await asyncio.wait([first])
+    opened.set()
+    assert (await second).argument == "x"
+
+
+async def test_whoever_recorded_an_entry_may_be_out_of_sight(gql: Gql) -> None:
+    data = await gql.run('{ __type(name: "Transaction") { fields { name type { kind } } } }')
+    kinds = {field["name"]: field["type"]["kind"] for field in data["__type"]["fields"]}
+    assert (kinds["recordedBy"], kinds["portfolio"]) == ("OBJECT", "NON_NULL")
+
+
 POSITIONS = """
 query ($id: ID!) { node(id: $id) { ... on Portfolio { positions(filter: {closed: true}) { nodes {
     instrument { symbol lastPrice { on price { amount currency } } } marketValue { amount currency }
     unrealisedGain { amount } weight price { amount } pricedOn
     valuation { weight inBaseCurrency { marketValue { amount } } }
+    earned: valuation { realisedGain { amount } dividends { amount } }
 } } } } }
 """
 
@@ -182,7 +267,9 @@ async def test_positions_show_their_part_of_the_portfolio(desk: Desk) -> None:
     await in_two_currencies(desk)
     desk.shares["GONE"] = await desk.make.instrument("GONE")
     made(await desk.record("BUY", "2024-03-04", "GONE", quantity="1", price="9"))
-    made(await desk.record("SELL", "2024-03-05", "GONE", quantity="1", price="9"))
+    made(await desk.record("SELL", "2024-03-05", "GONE", quantity="1", price="11"))
+    made(await desk.record("DIVIDEND", "2024-03-06", "GONE", amount="3"))
+    made(await desk.record("WITHDRAWAL", "2024-03-06", amount="5"))
     nodes = (await desk.gql.run(POSITIONS, id=id_of(desk.portfolio)))["node"]["positions"]["nodes"]
     apple, gone, bank = nodes
     assert apple["marketValue"] == {"amount": "2000", "currency": "USD"}
@@ -200,6 +287,8 @@ async def test_positions_show_their_part_of_the_portfolio(desk: Desk) -> None:
     # Sold out: worth nothing, which is known without a price.
     assert (gone["marketValue"], gone["weight"], gone["price"]) == ({"amount": "0", "currency": "INR"}, "0", None)
     assert gone["instrument"]["lastPrice"] is None
+    assert gone["earned"] == {"realisedGain": {"amount": "2"}, "dividends": {"amount": "3"}}
+    assert apple["earned"] == {"realisedGain": {"amount": "17"}, "dividends": {"amount": "8"}}
 
 
 SERIES = """

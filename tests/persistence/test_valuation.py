@@ -112,3 +112,10 @@ async def test_holdings_are_found_by_their_owner_alone(firm: Firm, owner: Owner)
         assert "Seq Scan" not in plan
         # With a predicate on books, the planner would read the books' whole index beside that of the owners.
         assert "book_id" not in "".join(re.findall("Index Cond: .*", plan))
+
+
+@pytest.mark.parametrize("owner", [Owner.PORTFOLIO, Owner.CLIENT])
+async def test_what_lies_ahead_is_found_without_reading_ledgers(firm: Firm, owner: Owner) -> None:
+    keys = firm.portfolios if owner is Owner.PORTFOLIO else firm.clients
+    plan = await firm.plan(compile_statement(HOLDINGS[owner]), keys=keys, as_of=TODAY)
+    assert re.search(r"Index Cond: .*traded_on > ", plan), plan

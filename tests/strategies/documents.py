@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
 from graphql import (
@@ -100,7 +101,7 @@ class Documents:
             known = self._ids.get(prefix) or [each for ids in self._ids.values() for each in ids]
             return self._draw(st.sampled_from(known))
         if kind.name == "Date":
-            return self._draw(st.sampled_from(DAYS[:2]))
+            return DAYS[0] if name == "from" else DAYS[1]
         return {"Int": 1, "Boolean": True, "String": "INR"}[kind.name]
 
     def _order(self, kind: GraphQLInputObjectType) -> dict[str, Enum]:
@@ -110,6 +111,29 @@ class Documents:
         enums = {str(leaf.path[0]) for leaf in INPUTS.leaves(kind) if isinstance(leaf.kind, GraphQLEnumType)}
         chosen = self._draw(filters(kind, self._ids)) or {}
         return {name: _unquoted(value) if name in enums else value for name, value in chosen.items()}
+
+
+def in_full(kind: GraphQLNamedType, depth: int, since: date) -> str:
+    """Every field of a type, and of what it leads to, some levels deep; a level of a list's own is none.
+
+    `since` is the day that charts begin with.
+    """
+    assert isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
+    shown = ["__typename"]
+    for name, field in kind.fields.items():
+        inner = get_named_type(field.type)
+        needed = f'({name_of}: "{since}")' if (name_of := _needed(field)) else ""
+        if is_leaf_type(inner):
+            shown.append(name + needed)
+        elif depth or "nodes" in kind.fields:
+            deeper = depth if "nodes" in kind.fields else depth - 1
+            shown.append(f"{name}{needed} {{ {in_full(inner, deeper, since)} }}")
+    return " ".join(shown)
+
+
+def _needed(field: GraphQLField) -> str | None:
+    """The one argument that a field cannot be asked without: so far they are all days."""
+    return next((name for name, argument in field.args.items() if is_required_argument(argument)), None)
 
 
 def _unquoted(value: Any) -> Any:

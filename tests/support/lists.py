@@ -8,8 +8,10 @@ from graphql import (
     GraphQLEnumType,
     GraphQLField,
     GraphQLInputObjectType,
+    GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
+    get_named_type,
 )
 
 from tests.support.gql import Answer, Gql
@@ -33,6 +35,13 @@ class Listing(msgspec.Struct, frozen=True):
     def nested(self) -> bool:
         """Whether it lies beneath an object."""
         return self.parent != "Query"
+
+    @property
+    def node(self) -> GraphQLNamedType:
+        """The type of its rows."""
+        connection: Any = get_named_type(self.field.type)
+        node: GraphQLNamedType = get_named_type(connection.fields["nodes"].type)
+        return node
 
     @property
     def orders(self) -> Sequence[str]:
