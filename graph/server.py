@@ -28,7 +28,7 @@ from persistence.bell import Bell
 from persistence.embedded import EmbeddedServer
 from persistence.setup import migrate, organised
 
-# Printed by `make serve` and offered by the page: for the demo firm alone, which development alone makes.
+# Printed by `make serve` and offered by the page, in development alone: whoever loads the demo elsewhere says --yes.
 DEMO_PASSWORD: Final = "steward-demo-2026"  # noqa: S105 - as above, meant to be read
 DEMO_CLIENTS: Final = 600
 # Measured on lists of two thousand objects with sixteen requests in flight.

@@ -91,7 +91,7 @@ async def test_an_update_changes_what_it_names(desk: Desk) -> None:
     assert (named["name"], named["benchmark"], named["targets"], named["version"]) == ("Other", "NIFTY", gold, 2)
     kept = made(await updated(desk, 2), "portfolio")
     assert kept | {"version": 2} == named
-    cleared = made(await updated(desk, 3, benchmark=None, targets=[], name=None), "portfolio")
+    cleared = made(await updated(desk, 3, benchmark=None, targets=[]), "portfolio")
     assert (cleared["name"], cleared["benchmark"], cleared["targets"]) == ("Other", None, [])
     assert declined(await updated(desk, 3, name="Late")) == [("STALE_VERSION", "input.version")]
     assert declined(await updated(desk, 5, name="Early")) == [("STALE_VERSION", "input.version")]

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from asyncpg import Record
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from domain.access import Role
@@ -51,7 +51,6 @@ MANY: Final = settings(
     max_examples=100,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

@@ -163,7 +163,7 @@ async def check_stored(desk: Desk) -> None:
 async def check_valued(desk: Desk, day: date) -> None:
     """A valuation by the ledger is that by what is stored."""
     doors, keys = desk.stage.services.doors, [desk.portfolio.id]
-    stored = await doors.read(desk.viewer, Valuations.stored, desk.viewer, Owner.PORTFOLIO, keys, day)
+    stored = await doors.read(desk.viewer, Valuations.of_today, desk.viewer, Owner.PORTFOLIO, keys, day)
     ledgers = await doors.read(desk.viewer, Valuations.ledgers, desk.viewer, Owner.PORTFOLIO, keys, (day,))
     assert [in_order(each) for each in stored.valuations()] == [in_order(each) for each in ledgers.valuations()]
 
