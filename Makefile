@@ -30,13 +30,13 @@ format: $(VENV)/.dev ## Format and mend what ruff can mend.
 	$(BIN)/ruff check --fix .
 
 soak: $(VENV)/.dev ## The full sizes: kills, sockets, big firms.
-	$(PYTEST) -m soak -p no:xdist
+	$(PYTEST) -m soak -n 0
 
 bench: $(VENV)/.dev ## Ratios against a bare asyncpg floor, measured in one run.
 	$(BIN)/python -m tests.benchmarks
 
 browser: $(VENV)/.dev web ## GraphiQL in headless Chromium; skips with a reason where there is none.
-	$(PYTEST) -m browser -p no:xdist
+	$(PYTEST) -m browser -n 0
 
 web: ## Bundle GraphiQL from its npm packages into web/dist.
 	npm ci --prefix web --no-audit --no-fund --loglevel=error

@@ -88,6 +88,13 @@ async def test_what_is_stored_is_what_the_stored_ledgers_fold_to(stored: "Connec
     assert all((positions, lots, cash))
 
 
+async def test_the_ledger_is_stored_as_it_was_made(stored: "Connection[Record]") -> None:
+    made = [account for piece in Firm(40, Days(SATURDAY)).pieces() for account in piece.accounts]
+    entries = [entry for account in made for entry in account.entries]
+    assert set(await rows(stored, Transaction, "transactions")) == set(entries)
+    assert {entry.note for entry in entries} > {None, "Advisory fee"}
+
+
 async def test_all_constraints_hold_after_the_load(stored: "Connection[Record]", database_url: str) -> None:
     asked = """
         select conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated
