@@ -44,7 +44,7 @@ async def visit(page: Page, live: Live) -> None:
 async def sign_in(page: Page, live: Live) -> None:
     await page.get_by_label("Email").fill(live.email)
     await page.get_by_label("Password").fill(live.password)
-    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("button", name="Sign in", exact=True).click()
     await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
@@ -140,7 +140,7 @@ async def test_wrong_password_is_refused_in_words(page: Page, live: Live) -> Non
     await visit(page, live)
     await page.get_by_label("Email").fill(live.email)
     await page.get_by_label("Password").fill("not " + live.password)
-    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("button", name="Sign in", exact=True).click()
     await expect(page.get_by_role("status")).to_have_text(re.compile(r"\w+"))
     await expect(page.get_by_label("Password")).to_be_visible()
 

@@ -170,7 +170,10 @@ async def check_valued(desk: Desk, day: date) -> None:
 
 def in_order(valuation: PortfolioValuation) -> PortfolioValuation:
     positions = sorted(valuation.positions, key=lambda position: position.instrument_id)
-    return msgspec.structs.replace(valuation, positions=tuple(positions))
+    # A position whose every entry was reversed is still stored, and says nothing.
+    earned = (holding for holding in valuation.sold_out if holding.realised_gain or holding.dividends)
+    sold_out = sorted(earned, key=lambda holding: holding.instrument_id)
+    return msgspec.structs.replace(valuation, positions=tuple(positions), sold_out=tuple(sold_out))
 
 
 async def play(stage: Stage, script: Sequence[Sequence[Move]]) -> None:
