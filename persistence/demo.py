@@ -1,7 +1,6 @@
 """Loading the demo firm: one transaction of COPY as the tables' owner, so that a broken load leaves nothing behind."""
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -39,7 +38,7 @@ from persistence.events import Event
 from persistence.setup import SetupError, connect
 from persistence.tables import metadata
 from persistence.transactions import transactions
-from persistence.vault import NONCE_BYTES, person_keys, sealed_keys
+from persistence.vault import person_keys, seal_with, sealed_keys
 
 # About 250 portfolios and 7,500 entries at a time: enough for COPY to be worth it, and a few megabytes.
 GROUPS_AT_ONCE: Final = 25
@@ -272,8 +271,7 @@ class _Loader:
         tax_ids = []
         for dossier in dossiers:
             person_id, text = dossier.client.id, dossier.tax_id
-            nonce = os.urandom(NONCE_BYTES)
-            sealed = nonce + keys[person_id][0].encrypt(nonce, text.encode(), person_id.bytes)
+            sealed = seal_with(keys[person_id][0], text.encode(), person_id)
             tax_ids.append(TaxId(person_id, sealed, "•" * (len(text) - 4) + text[-4:]))
         await self._copy(TaxId, tax_ids)
 

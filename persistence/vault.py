@@ -62,7 +62,7 @@ class Vault:
         await self._read(missing)
         for person_id in sorted(missing - self._known.keys()):
             key = AESGCM.generate_key(bit_length=256)
-            sealed = _seal(self._firm, key, person_id)
+            sealed = seal_with(self._firm, key, person_id)
             await self._lent.rows(ADD, {"person_id": person_id, "sealed_key": sealed})
         # Read again: where two transactions made a key at once, the first one's stands.
         await self._read(missing - self._known.keys())
@@ -75,10 +75,11 @@ class Vault:
 
     def sealed(self, person_id: UUID, data: bytes) -> bytes:
         """Encrypt for a person whose key is at hand."""
-        return _seal(self._known[person_id], data, person_id)
+        return seal_with(self._known[person_id], data, person_id)
 
 
-def _seal(key: AESGCM, data: bytes, person_id: UUID) -> bytes:
+def seal_with(key: AESGCM, data: bytes, person_id: UUID) -> bytes:
+    """Encrypt for a person with its key, or the firm's."""
     nonce = os.urandom(NONCE_BYTES)
     # The person's id is authenticated, so that one person's field cannot be passed off as another's.
     return nonce + key.encrypt(nonce, data, person_id.bytes)
@@ -92,4 +93,4 @@ def sealed_keys(field_key: bytes, person_ids: Iterable[UUID]) -> Mapping[UUID, t
     """New keys for many persons at once, each with its sealed form, for whoever loads in bulk."""
     firm = AESGCM(field_key)
     made = {person_id: AESGCM.generate_key(bit_length=256) for person_id in person_ids}
-    return {person_id: (AESGCM(key), _seal(firm, key, person_id)) for person_id, key in made.items()}
+    return {person_id: (AESGCM(key), seal_with(firm, key, person_id)) for person_id, key in made.items()}
