@@ -1,13 +1,15 @@
 # `make serve` and `make test` are all the set-up there is. `make help` lists the rest.
 PYTHON ?= python3
 VENV := .venv
+# The Python client of examples/ wants other versions than the server.
+CLIENT := examples/python/.venv
 BIN := $(VENV)/bin
 # One installer everywhere: the machine's uv, else a uv that pip brings into the environment.
 UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 INSTALL = VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-progress --compile-bytecode
 PYTEST = $(BIN)/python -m pytest
 
-.PHONY: help serve test check format soak bench browser web lock schema
+.PHONY: help serve test check format soak bench browser web examples lock schema
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -42,6 +44,9 @@ web: ## Bundle GraphiQL from its npm packages into web/dist.
 	npm ci --prefix web --no-audit --no-fund --loglevel=error
 	npm run build --prefix web --silent
 
+examples: $(VENV)/.serve $(CLIENT)/.ready ## Build the typed clients of examples/ and run them against a server of their own.
+	$(BIN)/python examples/run.py
+
 schema: $(VENV)/.dev ## Write schema.graphql from the code.
 	$(BIN)/steward export-schema schema.graphql
 
@@ -50,6 +55,8 @@ lock: $(VENV)/bin/python ## Lock versions and hashes, without addresses.
 	  pyproject.toml --group build --output-file requirements.lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  pyproject.toml --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  examples/python/requirements.in --output-file examples/python/requirements.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -62,4 +69,9 @@ $(VENV)/.serve: requirements.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.serve
 	$(INSTALL) --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(CLIENT)/.ready: examples/python/requirements.lock | $(VENV)/bin/python
+	$(PYTHON) -m venv $(CLIENT)
+	VIRTUAL_ENV=$(CLIENT) $(UV) pip install --quiet --no-progress --require-hashes --requirement $<
 	@touch $@

@@ -48,6 +48,10 @@ class Action(StrEnum):
     OPEN_PORTFOLIO: Open a portfolio for a client, or change it.
     RECORD_TRANSACTION: Record what a custodian reports in the ledger.
     REVERSE_TRANSACTION: Reverse a wrong entry of the ledger.
+    PLACE_ORDER: Place, amend or cancel an order of a client.
+    APPROVE_ORDER: Approve or decline an order that somebody else has placed.
+    MANAGE_MARKETS: State the special days of an exchange.
+    MANAGE_JOBS: See background jobs that have failed, and try them again.
     MARK_NOTIFICATIONS: Mark one's own notifications as read.
     """
 
@@ -59,6 +63,10 @@ class Action(StrEnum):
     OPEN_PORTFOLIO = "OPEN_PORTFOLIO"
     RECORD_TRANSACTION = "RECORD_TRANSACTION"
     REVERSE_TRANSACTION = "REVERSE_TRANSACTION"
+    PLACE_ORDER = "PLACE_ORDER"
+    APPROVE_ORDER = "APPROVE_ORDER"
+    MANAGE_MARKETS = "MANAGE_MARKETS"
+    MANAGE_JOBS = "MANAGE_JOBS"
     MARK_NOTIFICATIONS = "MARK_NOTIFICATIONS"
 
 
@@ -69,8 +77,9 @@ _DESK = _OWN | {
     Action.OPEN_PORTFOLIO,
     Action.RECORD_TRANSACTION,
     Action.REVERSE_TRANSACTION,
+    Action.PLACE_ORDER,
 }
-_LEAD = _DESK | {Action.OPEN_BOOK, Action.MANAGE_MEMBERS, Action.MOVE_CLIENT}
+_LEAD = _DESK | {Action.OPEN_BOOK, Action.MANAGE_MEMBERS, Action.MOVE_CLIENT, Action.APPROVE_ORDER}
 
 ALLOWED: Final[Mapping[Role, frozenset[Action]]] = {
     Role.ADMIN: frozenset(Action),
@@ -102,6 +111,9 @@ SIGHT: Final[Mapping[Role, Sight]] = {
 }
 
 
+NOBODY: Final = UUID(int=0)
+
+
 class Viewer(msgspec.Struct, frozen=True):
     """Whoever asks, made once per request: its session, role, place in the firm and what it sees.
 
@@ -129,9 +141,23 @@ class Viewer(msgspec.Struct, frozen=True):
         """The actions its role allows."""
         return ALLOWED[self.role]
 
+    @property
+    def is_system(self) -> bool:
+        """Whether it is the firm itself, which has no session."""
+        return self.session_id == NOBODY
+
+    @property
+    def actor_id(self) -> UUID | None:
+        """The user whom the audit trail and notifications name: none where the firm itself acts."""
+        return None if self.is_system else self.user_id
+
     def today(self, now: datetime) -> date:
         """The viewer's calendar day at a moment."""
         return today(now, self.time_zone)
+
+
+# The firm itself, as jobs and schedules act: it sees and may do everything, and no user stands behind it.
+SYSTEM: Final = Viewer(NOBODY, NOBODY, Role.ADMIN, None, None, "en_IN", "UTC", (), ())
 
 
 def require(viewer: Viewer, action: Action) -> None:

@@ -96,6 +96,7 @@ class Books(Protocol):
     async def membership(self, viewer: Viewer, membership_id: UUID) -> Membership: ...  # noqa: D102
     async def memberships_of(self, viewer: Viewer, book_ids: Sequence[UUID]) -> list[Membership]: ...  # noqa: D102
     async def audience(self, viewer: Viewer, book_id: UUID, moment: datetime) -> list[UUID]: ...  # noqa: D102
+    async def approvers(self, viewer: Viewer, book_id: UUID) -> list[UUID]: ...  # noqa: D102
     async def add(self, book: Book) -> None: ...  # noqa: D102
     async def add_membership(self, membership: Membership) -> None: ...  # noqa: D102
     async def replace_membership(self, before: Membership, after: Membership) -> Membership: ...  # noqa: D102

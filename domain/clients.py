@@ -332,11 +332,12 @@ class ClientChange(msgspec.Struct, frozen=True):
 
 
 async def update(work: Work, viewer: Viewer, change: ClientChange) -> Client:
-    """Change a client. Refuses: INVALID_VALUE, STALE_VERSION, ARCHIVED."""
+    """Change a client. Refuses: INVALID_VALUE, STALE_VERSION, ARCHIVED, OPEN_ORDERS."""
     require(viewer, Action.UPDATE_CLIENT)
     before = await _open_client(work, viewer, change.client_id)
     described = await _described(work, viewer, before, change.details)
     _check_expiry(before, described, viewer.today(work.now))
+    await _check_no_orders(work, viewer, described)
     after = msgspec.structs.replace(described, version=before.version + 1, updated_at=work.now)
     # A version that is no longer the last makes the write itself fail: the database referees.
     await work.clients.replace(msgspec.structs.replace(before, version=change.version), after)
@@ -347,8 +348,14 @@ async def update(work: Work, viewer: Viewer, change: ClientChange) -> Client:
 
 
 async def archive(work: Work, viewer: Viewer, client_id: UUID, version: int) -> Client:
-    """Archive a client, whose history stays. Refuses: STALE_VERSION, ARCHIVED."""
+    """Archive a client, whose history stays. Refuses: STALE_VERSION, ARCHIVED, OPEN_ORDERS."""
     return await update(work, viewer, ClientChange(client_id, version, Details(status=ClientStatus.ARCHIVED)))
+
+
+async def _check_no_orders(work: Work, viewer: Viewer, client: Client) -> None:
+    if client.status is ClientStatus.ARCHIVED and await work.orders.has_open(viewer, client.id):
+        message = "The client has open orders; cancel them before it is archived."
+        raise Refusal(RefusalCode.OPEN_ORDERS, message, ("input", "clientId"))
 
 
 async def delete(work: Work, viewer: Viewer, client_id: UUID) -> UUID:

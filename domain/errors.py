@@ -46,6 +46,18 @@ class RefusalCode(StrEnum):
     ARCHIVED: The object is archived and takes no changes.
     OVERLAPPING_MEMBERSHIP: The person is a member of the book in part of that time already.
     MEMBERSHIP_ENDED: The membership has ended already.
+    UNKNOWN_INSTRUMENT: There is no such instrument.
+    NOT_TRADED: The instrument is suspended or delisted, or has no price yet.
+    LOT_SIZE: The quantity is no multiple of the instrument's lot.
+    TICK_SIZE: The limit price is no multiple of the instrument's tick.
+    CLIENT_NOT_ACTIVE: The client is not an active one, and does not trade.
+    KYC_EXPIRED: The client's KYC is not verified, or has run out; renew it first.
+    UNSUITABLE: The instrument is riskier than the client's risk profile allows.
+    NEEDS_APPROVAL: The change would need an approval; cancel the order and place another.
+    OWN_ORDER: An order is approved or declined by somebody else than who has placed it.
+    ILLEGAL_STEP: The order's status does not allow this step.
+    OPEN_ORDERS: The client has open orders; cancel them first.
+    JOB_NOT_DEAD: The job is no longer dead: it is waiting, running or done.
     """
 
     INVALID_VALUE = "INVALID_VALUE"
@@ -62,6 +74,18 @@ class RefusalCode(StrEnum):
     ARCHIVED = "ARCHIVED"
     OVERLAPPING_MEMBERSHIP = "OVERLAPPING_MEMBERSHIP"
     MEMBERSHIP_ENDED = "MEMBERSHIP_ENDED"
+    UNKNOWN_INSTRUMENT = "UNKNOWN_INSTRUMENT"
+    NOT_TRADED = "NOT_TRADED"
+    LOT_SIZE = "LOT_SIZE"
+    TICK_SIZE = "TICK_SIZE"
+    CLIENT_NOT_ACTIVE = "CLIENT_NOT_ACTIVE"
+    KYC_EXPIRED = "KYC_EXPIRED"
+    UNSUITABLE = "UNSUITABLE"
+    NEEDS_APPROVAL = "NEEDS_APPROVAL"
+    OWN_ORDER = "OWN_ORDER"
+    ILLEGAL_STEP = "ILLEGAL_STEP"
+    OPEN_ORDERS = "OPEN_ORDERS"
+    JOB_NOT_DEAD = "JOB_NOT_DEAD"
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer of a rule, not an error

@@ -1,5 +1,6 @@
 """Instruments that can be held, and what they are worth."""
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -26,8 +27,41 @@ class InstrumentStatus(StrEnum):
     DELISTED = "DELISTED"
 
 
+class InstrumentKind(StrEnum):
+    """What an instrument is in trading.
+
+    SHARE: A share of a company, or a unit of a listed trust.
+    ETF: A fund that is traded on an exchange.
+    FUND: A fund whose units are bought from and sold to the fund itself, at its next net asset value.
+    BOND: A bond that is traded on an exchange.
+    """
+
+    SHARE = "SHARE"
+    ETF = "ETF"
+    FUND = "FUND"
+    BOND = "BOND"
+
+
+class RiskLevel(StrEnum):
+    """How much an instrument's value swings.
+
+    LOW: Hardly at all, such as a liquid or a government bond fund.
+    MODERATE: Somewhat, such as gold or property.
+    HIGH: Much, such as shares.
+    VERY_HIGH: Very much, such as commodities.
+    """
+
+    LOW = "LOW"
+    MODERATE = "MODERATE"
+    HIGH = "HIGH"
+    VERY_HIGH = "VERY_HIGH"
+
+
 class Instrument(Entity, frozen=True):
-    """Something that can be held; `exchange` is a market identifier code of ISO 10383."""
+    """Something that can be held; `exchange` is a market identifier code of ISO 10383.
+
+    It is traded in multiples of `lot_size`, at prices that are multiples of `tick_size`.
+    """
 
     id: UUID
     symbol: str
@@ -40,6 +74,9 @@ class Instrument(Entity, frozen=True):
     currency: str
     lot_size: Decimal
     status: InstrumentStatus
+    kind: InstrumentKind
+    tick_size: Decimal
+    risk: RiskLevel
 
 
 class Price(Entity, frozen=True):
@@ -80,4 +117,17 @@ class InstrumentFilter(msgspec.Struct, frozen=True):
 class Instruments(Protocol):
     """The storage of instruments."""
 
-    async def one(self, viewer: Viewer, instrument_id: UUID) -> Instrument: ...  # noqa: D102 - the signature says it
+    async def one(self, viewer: Viewer, instrument_id: UUID) -> Instrument: ...  # noqa: D102 - the signature says it, here and below
+    async def by_ids(self, viewer: Viewer, keys: Sequence[UUID]) -> list[Instrument]: ...  # noqa: D102
+
+
+class Quotes(Protocol):
+    """The storage of prices and rates."""
+
+    async def last_prices(self, viewer: Viewer, instrument_ids: Sequence[UUID], day: date) -> list[ClosingPrice]:
+        """The last closing price of each of these instruments on or before a day."""
+        ...
+
+    async def rates(self, viewer: Viewer, day: date) -> list[FxRate]:
+        """The last rate of each currency on or before a day."""
+        ...

@@ -22,17 +22,31 @@ class NotificationKind(StrEnum):
     CLIENT_LEFT: A client was moved from a book of yours; the notification names that book, the client is null if you
     see it no longer.
     KYC_CHANGED: The KYC status of a client of yours has changed.
+    KYC_EXPIRING: The KYC of a client of yours ends within the time that the firm has set for it.
     LARGE_DEPOSIT: A deposit of at least the firm's threshold was recorded.
     LARGE_WITHDRAWAL: A withdrawal of at least the firm's threshold was recorded.
     ENTRY_REVERSED: A ledger entry of a client of yours was reversed.
+    ORDER_FILLED: An order of a client of yours was filled as a whole.
+    ORDER_PARTLY_FILLED: An order of a client of yours was filled in part.
+    ORDER_REJECTED: An order was declined by an approver or by the broker.
+    ORDER_EXPIRED: The time of an order is over.
+    APPROVAL_WANTED: An order waits for your approval.
+    ORDER_APPROVED: An order of yours was approved.
     """
 
     CLIENT_ARRIVED = "CLIENT_ARRIVED"
     CLIENT_LEFT = "CLIENT_LEFT"
     KYC_CHANGED = "KYC_CHANGED"
+    KYC_EXPIRING = "KYC_EXPIRING"
     LARGE_DEPOSIT = "LARGE_DEPOSIT"
     LARGE_WITHDRAWAL = "LARGE_WITHDRAWAL"
     ENTRY_REVERSED = "ENTRY_REVERSED"
+    ORDER_FILLED = "ORDER_FILLED"
+    ORDER_PARTLY_FILLED = "ORDER_PARTLY_FILLED"
+    ORDER_REJECTED = "ORDER_REJECTED"
+    ORDER_EXPIRED = "ORDER_EXPIRED"
+    APPROVAL_WANTED = "APPROVAL_WANTED"
+    ORDER_APPROVED = "ORDER_APPROVED"
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -44,6 +58,7 @@ class Notice(msgspec.Struct, frozen=True):
     client_id: UUID | None = None
     portfolio_id: UUID | None = None
     transaction_id: UUID | None = None
+    order_id: UUID | None = None
     amount: Decimal | None = None
     currency: str | None = None
 
@@ -61,6 +76,7 @@ class Notification(Entity, frozen=True):
     client_id: UUID | None
     portfolio_id: UUID | None
     transaction_id: UUID | None
+    order_id: UUID | None
     amount: Decimal | None
     currency: str | None
     read_at: datetime | None

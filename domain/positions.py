@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.access import Viewer
 from domain.entities import Entity
 from domain.ledger import average_cost
 from domain.money import arithmetic
@@ -72,6 +73,12 @@ class PositionFilter(msgspec.Struct, frozen=True):
 
 class Positions(Protocol):
     """The storage of positions."""
+
+    async def available(
+        self, viewer: Viewer, portfolio_id: UUID, currency: str, instrument_id: UUID
+    ) -> tuple[Decimal, Decimal]:
+        """What a portfolio has: the cash in a currency by trade date, and the units of an instrument."""
+        ...
 
     async def store(self, position: Position, held: Sequence[Lot]) -> None:
         """Write a folded position and its lots, with the next version if anything differs."""

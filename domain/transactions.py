@@ -13,6 +13,7 @@ from domain.entities import derived_id
 from domain.errors import Refusal, RefusalCode
 from domain.instruments import Instrument
 from domain.ledger import (
+    TRADES,
     Entry,
     Holding,
     Transaction,
@@ -24,15 +25,18 @@ from domain.ledger import (
     lowest_cash,
     reversal,
 )
+from domain.markets import EXCHANGES
 from domain.notifications import Notice, NotificationKind
 from domain.portfolios import Portfolio, open_for_change
 from domain.positions import CashBalance, Lot, Position
 from domain.receipts import claim
 from domain.text import invalid, noted
+from domain.valuation import days
 from domain.work import Work
 
 # What the client decides must be paid for; what the custodian takes (fees, taxes) may overdraw, for it is a fact.
 PAID_FROM_CASH: Final = frozenset({TransactionKind.BUY, TransactionKind.WITHDRAWAL})
+PAID_FROM_HOLDING: Final = frozenset({TransactionKind.SELL, TransactionKind.TRANSFER_OUT})
 NOTICED: Final = {
     TransactionKind.DEPOSIT: NotificationKind.LARGE_DEPOSIT,
     TransactionKind.WITHDRAWAL: NotificationKind.LARGE_WITHDRAWAL,
@@ -83,7 +87,7 @@ async def record(work: Work, viewer: Viewer, large: LargeAmounts, key: str, entr
     currency = instrument.currency if instrument else None
     check_entry(entry, opened_on=portfolio.opened_on, today=viewer.today(work.now), instrument_currency=currency)
     recorded = booked(
-        entry,
+        await _settling(work, instrument, entry),
         transaction_id=new_id,
         client_id=portfolio.client_id,
         book_id=portfolio.book_id,
@@ -91,8 +95,8 @@ async def record(work: Work, viewer: Viewer, large: LargeAmounts, key: str, entr
         recorded_by=viewer.user_id,
     )
     entries = [*await work.transactions.of_portfolio(viewer, portfolio.id), recorded]
-    if recorded.kind in PAID_FROM_CASH:
-        _check_cash(entries, recorded)
+    if recorded.kind in PAID_FROM_CASH | PAID_FROM_HOLDING:
+        await _check_cover(work, viewer, entries, recorded)
     await _book(work, portfolio, instrument, entries, recorded)
     kind = NOTICED.get(recorded.kind)
     if kind is not None and large.reached(recorded.currency, recorded.amount):
@@ -138,20 +142,72 @@ async def reverse(work: Work, viewer: Viewer, key: str, wanted: Reversal) -> Tra
     return taken_back
 
 
+async def _settling(work: Work, instrument: Instrument | None, entry: Entry) -> Entry:
+    """The entry with the day on which its market settles it, where the custodian has not named the day of a trade."""
+    if entry.settles_on is not None or entry.kind not in TRADES:
+        return entry
+    if instrument is None or instrument.exchange not in EXCHANGES:
+        return entry
+    calendar = await work.markets.calendar(instrument.exchange)
+    return msgspec.structs.replace(entry, settles_on=calendar.settles_on(entry.traded_on))
+
+
 async def _instrument(work: Work, viewer: Viewer, instrument_id: UUID | None) -> Instrument | None:
     return None if instrument_id is None else await work.instruments.one(viewer, instrument_id)
 
 
-def _check_cash(entries: Sequence[Transaction], recorded: Transaction) -> None:
-    lowest = lowest_cash(entries, recorded.currency, recorded.traded_on)
+async def _check_cover(work: Work, viewer: Viewer, entries: Sequence[Transaction], recorded: Transaction) -> None:
+    """Refuse to take what open orders rely on; a sale beyond the holding itself is the fold's to refuse."""
+    cash, units = await work.orders.reserved(viewer, recorded.portfolio_id, recorded.currency, recorded.instrument_id)
+    if recorded.kind in PAID_FROM_CASH:
+        _check_cash(entries, recorded, cash)
+    elif units and recorded.instrument_id is not None:
+        held = fold(entries, instrument_id=recorded.instrument_id, field=("input", "quantity"))
+        left = held.positions[recorded.instrument_id].quantity
+        if left < units:
+            message = f"Open orders are to sell {units.normalize():f} units, and {left.normalize():f} would be left."
+            raise Refusal(RefusalCode.INSUFFICIENT_HOLDING, message, ("input", "quantity"), missing=units - left)
+
+
+def _check_cash(entries: Sequence[Transaction], recorded: Transaction, reserved: Decimal) -> None:
+    lowest = lowest_cash(entries, recorded.currency, recorded.traded_on) - reserved
     if lowest < 0:
         field = ("input", "amount" if recorded.kind is TransactionKind.WITHDRAWAL else "quantity")
+        besides = ", with what open orders reserve" if reserved else ""
         raise Refusal(
             RefusalCode.INSUFFICIENT_CASH,
-            f"There is not enough {recorded.currency} in the portfolio: {-lowest} is missing.",
+            f"There is not enough {recorded.currency} in the portfolio: {-lowest} is missing{besides}.",
             field,
             missing=-lowest,
         )
+
+
+class Settling(msgspec.Struct, frozen=True):
+    """How a fill is booked: where, under which id, in whose name and, where it is given, with which effect on cash."""
+
+    portfolio: Portfolio
+    instrument: Instrument
+    transaction_id: UUID
+    recorded_by: UUID
+    amount: Decimal | None
+
+
+async def book_fill(work: Work, viewer: Viewer, entry: Entry, settling: Settling) -> Transaction:
+    """Book what the broker has filled: a fact, whatever cash there is. Refuses: INSUFFICIENT_HOLDING, INVALID_VALUE."""
+    portfolio = settling.portfolio
+    recorded = booked(
+        entry,
+        transaction_id=settling.transaction_id,
+        client_id=portfolio.client_id,
+        book_id=portfolio.book_id,
+        recorded_at=work.now,
+        recorded_by=settling.recorded_by,
+    )
+    if settling.amount is not None:
+        recorded = msgspec.structs.replace(recorded, amount=settling.amount)
+    entries = [*await work.transactions.of_portfolio(viewer, portfolio.id), recorded]
+    await _book(work, portfolio, settling.instrument, entries, recorded)
+    return recorded
 
 
 async def _book(
@@ -166,6 +222,7 @@ async def _book(
         await work.positions.store(*folded(portfolio, instrument, holding))
     if added.amount:
         await work.cash.store(cash_balance(portfolio, added.currency, holdings.cash.get(added.currency)))
+    await days.ledger_changed(work, portfolio.id, added.traded_on)
 
 
 def _nothing(instrument_id: UUID) -> Holding:

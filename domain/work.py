@@ -1,6 +1,6 @@
 """What a verb works with: one transaction's storage, clock and ways to tell."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
@@ -9,12 +9,17 @@ if TYPE_CHECKING:
     from domain.clients import Clients
     from domain.households import Households
     from domain.identity import Identities
-    from domain.instruments import Instruments
+    from domain.instruments import Instruments, Quotes
+    from domain.jobs import Job, Jobs
+    from domain.kyc import Kyc
+    from domain.markets import Markets
     from domain.notifications import Notice, Notifications
+    from domain.orders.storage import Orders
     from domain.portfolios import Portfolios
     from domain.positions import Cash, Positions
     from domain.receipts import Receipts
     from domain.transactions import Transactions
+    from domain.valuation.days import DayValues, Valuations
 
 
 class Vault(Protocol):
@@ -44,19 +49,33 @@ class Work(Protocol):
     @property
     def clients(self) -> "Clients": ...  # noqa: D102
     @property
+    def day_values(self) -> "DayValues": ...  # noqa: D102
+    @property
     def households(self) -> "Households": ...  # noqa: D102
     @property
     def identities(self) -> "Identities": ...  # noqa: D102
     @property
     def instruments(self) -> "Instruments": ...  # noqa: D102
     @property
+    def jobs(self) -> "Jobs": ...  # noqa: D102
+    @property
+    def markets(self) -> "Markets": ...  # noqa: D102
+    @property
+    def kyc(self) -> "Kyc": ...  # noqa: D102
+    @property
     def notifications(self) -> "Notifications": ...  # noqa: D102
+    @property
+    def orders(self) -> "Orders": ...  # noqa: D102
     @property
     def portfolios(self) -> "Portfolios": ...  # noqa: D102
     @property
     def positions(self) -> "Positions": ...  # noqa: D102
     @property
+    def quotes(self) -> "Quotes": ...  # noqa: D102
+    @property
     def transactions(self) -> "Transactions": ...  # noqa: D102
+    @property
+    def valuations(self) -> "Valuations": ...  # noqa: D102
     @property
     def vault(self) -> Vault: ...  # noqa: D102
     @property
@@ -68,6 +87,14 @@ class Work(Protocol):
 
     def tell(self, notice: "Notice") -> None:
         """Notify its recipients, as the transaction's last statement."""
+        ...
+
+    def append(self, stream: str, kind: str, entity_id: UUID, version: int) -> None:
+        """Append an event to a stream of the event log, as the transaction's last statement."""
+        ...
+
+    def enqueue(self, job: "Job", *ids: UUID, after: timedelta = timedelta(0)) -> None:
+        """Have a job run with these ids, some time after the transaction is committed; never, if it is not."""
         ...
 
     def wake(self, topic: str) -> None:

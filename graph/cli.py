@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvloop
 
+from domain.clock import system_clock
 from domain.errors import Fault, Refusal
 from graph.settings import Settings, SettingsError, load_settings
 from persistence.embedded import EmbeddedError
@@ -20,6 +21,12 @@ async def _serve(settings: Settings, _: argparse.Namespace) -> int:
     from graph.server import serve  # noqa: PLC0415 - each command imports what it runs, so that all start fast
 
     return await serve(settings)
+
+
+async def _work(settings: Settings, _: argparse.Namespace) -> int:
+    from graph.server import work  # noqa: PLC0415 - as in _serve
+
+    return await work(settings)
 
 
 async def _migrate(settings: Settings, _: argparse.Namespace) -> int:
@@ -54,6 +61,20 @@ async def _create_user(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+async def _backup(settings: Settings, options: argparse.Namespace) -> int:
+    from graph.backup import make_backup  # noqa: PLC0415 - as in _serve
+
+    print(await make_backup(settings, options.path, system_clock()))  # noqa: T201 - a command's answer
+    return 0
+
+
+async def _restore(settings: Settings, options: argparse.Namespace) -> int:
+    from graph.backup import restore_backup  # noqa: PLC0415 - as in _serve
+
+    print(await restore_backup(settings, options.path, replace=options.yes))  # noqa: T201 - a command's answer
+    return 0
+
+
 async def _export_schema(_: Settings, options: argparse.Namespace) -> int:
     from graph.schema_file import check, write  # noqa: PLC0415 - as in _serve
 
@@ -70,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     add("serve", _serve, "Start the database, unless DATABASE_URL names one, and the server.")
+    add("worker", _work, "Run background work apart from any server; several may, beside each other.")
     add("migrate", _migrate, "Bring the database to the newest revision.")
     demo = add("demo", _demo, "Fill an empty database with the demo firm.")
     demo.add_argument("--clients", type=int, default=600, help="how many clients the firm has (default 600)")
@@ -85,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     user.add_argument("--locale", default="en_IN", help="how numbers and dates are written (default en_IN)")
     user.add_argument("--time-zone", default="Asia/Kolkata", help="whose days are the user's (default Asia/Kolkata)")
     user.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    backup = add("backup", _backup, "Write the embedded database into one file, whether it is being served or not.")
+    backup.add_argument("path", type=Path, nargs="?", help="a file or a directory (default: .steward/backups/)")
+    restore = add("restore", _restore, "Put a backup in the place of the embedded database, which nobody may be using.")
+    restore.add_argument("path", type=Path)
+    restore.add_argument("--yes", action="store_true", help="replace a database that is not empty")
     schema = add("export-schema", _export_schema, "Write the schema in GraphQL's own language.")
     schema.add_argument("path", type=Path, nargs="?", default=Path("schema.graphql"))
     schema.add_argument("--check", action="store_true", help="fail if the file differs, and say which changes break")

@@ -10,7 +10,8 @@ from strawberry import ID, UNSET
 
 from domain import clients
 from domain.clients import Channel, ClientKind, ClientStatus, KycStatus, RiskProfile, Segment
-from domain.paging import Direction, Order
+from domain.paging import Direction
+from domain.paging import Order as Ordering
 from domain.parties import Party as DomainParty
 from domain.parties import PartyRole
 from graph.batching import batched
@@ -23,10 +24,12 @@ from graph.inputs import into
 from graph.lists import Connection, Lists, listed
 from graph.mutations import Payload, mutation
 from graph.nodes import Node, OfEntity
+from graph.orders import ORDERS, Order
 from graph.valuation import CLIENT_VALUES, Wealth
 from persistence.books import Books
 from persistence.clients import Clients
 from persistence.households import Households
+from persistence.orders import ClientOrders
 from persistence.portfolios import Portfolios
 
 if TYPE_CHECKING:
@@ -167,6 +170,14 @@ class Client(Node):
     profile: ClientProfile | None = batched(
         Clients.profiles, key="id", by="id", description="Notes and preferences of the client; none for end clients."
     )
+    orders: Connection[Order] = batched(
+        ClientOrders.pages,
+        key="id",
+        by="parent",
+        count=ClientOrders.counts,
+        lists=ORDERS,
+        description="The orders of all its portfolios, the latest first unless ordered otherwise.",
+    )
     wealth = dated(
         CLIENT_VALUES,
         Wealth,
@@ -230,7 +241,7 @@ class ClientFilter:
     tag: str | None = None
 
 
-CLIENTS = Lists(ClientOrder, Order("NAME"), clients.ClientFilter, ClientFilter)
+CLIENTS = Lists(ClientOrder, Ordering("NAME"), clients.ClientFilter, ClientFilter)
 
 
 @input_

@@ -14,8 +14,10 @@ from strawberry.dataloader import DataLoader
 from domain.access import Viewer
 from domain.errors import Unauthenticated, Unavailable
 from domain.identity import Claims, Passwords, Tokens, session_topic
+from domain.orders.terms import ApprovalLimits
 from domain.transactions import LargeAmounts
 from domain.work import Work
+from graph.office import Gateways
 from persistence.bell import POLL_SECONDS
 from persistence.doors import Doors
 from persistence.identity import Identities
@@ -33,6 +35,8 @@ class Services(msgspec.Struct, frozen=True):
     tokens: Tokens
     passwords: Passwords
     large_amounts: LargeAmounts
+    approval_limits: ApprovalLimits
+    gateways: Gateways
     # How many subscriptions read at once: all others wait here, without a time limit and without keeping the pool
     # from requests, when something wakes thousands of them.
     turns: asyncio.Semaphore

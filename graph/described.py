@@ -36,11 +36,20 @@ def _describe(cls: Any) -> None:
     definition: StrawberryObjectDefinition = cls.__strawberry_definition__
     about, fields = _split(cls.__doc__)
     definition.description = about
+    inherited = _inherited(cls)
     for field in definition.fields:
         if field.python_name in fields:
             field.description = fields.pop(field.python_name)
+        elif field.description is None:
+            field.description = inherited.get(field.python_name)
     if fields:
         raise TypeError(f"{cls.__name__} describes fields that it does not have: {', '.join(fields)}")
+
+
+def _inherited(cls: Any) -> dict[str, str]:
+    """What the types that it extends say of their fields, which Strawberry copies without it."""
+    bases = (base for base in reversed(cls.__mro__[1:]) if "__strawberry_definition__" in vars(base))
+    return {name: text for base in bases for name, text in _split(base.__doc__)[1].items()}
 
 
 def _described(make: Callable[..., Any], **options: Any) -> Callable[[T], T]:

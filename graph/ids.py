@@ -11,8 +11,10 @@ from domain.errors import Invalid
 from domain.households import Household
 from domain.identity import User
 from domain.instruments import Instrument
+from domain.jobs import DeadJob
 from domain.ledger import Transaction
 from domain.notifications import Notification
+from domain.orders import Order
 from domain.parties import Party
 from domain.portfolios import Portfolio
 from domain.positions import Lot, Position
@@ -21,11 +23,13 @@ from domain.positions import Lot, Position
 PREFIXES: Final[Mapping[type[Entity], str]] = {
     Book: "book",
     Client: "client",
+    DeadJob: "job",
     Household: "household",
     Instrument: "instrument",
     Lot: "lot",
     Membership: "membership",
     Notification: "notification",
+    Order: "order",
     Party: "party",
     Portfolio: "portfolio",
     Position: "position",

@@ -11,18 +11,21 @@ import strawberry
 from domain import instruments
 from domain.errors import Invalid, TooComplex
 from domain.instruments import FxRate as DomainRate
-from domain.instruments import InstrumentStatus
+from domain.instruments import InstrumentKind, InstrumentStatus, RiskLevel
 from domain.paging import Direction, Order
 from domain.valuation import AssetClass
+from graph.batching import batched
 from graph.context import Context, Info
 from graph.dated import AsOf, Batch, past_day, reading
 from graph.described import enum, input_, type_
 from graph.lists import Connection, Lists, listed
+from graph.markets import Market
 from graph.nodes import Node, OfEntity
 from graph.scalars import money
 from persistence.instruments import Instruments, Quotes
+from persistence.markets import Markets
 
-for each in (AssetClass, InstrumentStatus):
+for each in (AssetClass, InstrumentKind, InstrumentStatus, RiskLevel):
     enum(each)
 
 MOST_PRICED_DAYS: Final = 1_500
@@ -70,7 +73,10 @@ class Instrument(Node):
     exchange: Where it is traded, by its market identifier code of ISO 10383.
     currency: The currency of its price, by its code of ISO 4217.
     lot_size: The smallest quantity that is traded.
+    tick_size: The step that its price moves in.
     status: Whether it is traded.
+    kind: What it is in trading.
+    risk: How much its value swings, which decides for whom it is suitable.
     """
 
     entity = instruments.Instrument
@@ -83,7 +89,16 @@ class Instrument(Node):
     exchange: str
     currency: str
     lot_size: Decimal
+    tick_size: Decimal
     status: InstrumentStatus
+    kind: InstrumentKind
+    risk: RiskLevel
+    market: Market | None = batched(
+        Markets.calendars,
+        key="exchange",
+        by="mic",
+        description="The market that it is traded on, with its calendar; none if that is not known.",
+    )
 
     @strawberry.field(
         description="The last closing price on or before a day; none if there is none.",

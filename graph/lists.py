@@ -10,6 +10,7 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 from strawberry.types.unset import UNSET
 
+from domain.access import Action, require
 from domain.paging import LARGEST_NESTED_SIZE, LARGEST_SIZE, Direction, Order, Page, PageRequest
 from domain.paging import Edge as DomainEdge
 from graph.context import Info
@@ -145,6 +146,7 @@ class _RootList(StrawberryField):
     page: Any
     count: Any
     lists: Lists
+    needs: Action | None
 
     @property
     def is_basic_field(self) -> bool:
@@ -167,7 +169,7 @@ class _RootList(StrawberryField):
 
     def __copy__(self) -> "_RootList":
         copied = super().__copy__()
-        copied.page, copied.count, copied.lists = self.page, self.count, self.lists
+        copied.page, copied.count, copied.lists, copied.needs = self.page, self.count, self.lists, self.needs
         return copied
 
     async def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> Listed:  # noqa: ARG002 - Strawberry's signature
@@ -175,11 +177,16 @@ class _RootList(StrawberryField):
         if info is None:
             raise TypeError("a list needs the context")
         context, request = info.context, self.lists.request(kwargs, nested=False)
+        if self.needs is not None:
+            require(await context.viewer(), self.needs)
         return Listed(await context.read(self.page, request), lambda: context.read(self.count, request))
 
 
-def listed(page: Any, count: Any, lists: Lists, description: str) -> Any:
-    """A list at the root: `page` and `count` are methods of a repository that take the viewer and a page request."""
+def listed(page: Any, count: Any, lists: Lists, description: str, needs: Action | None = None) -> Any:
+    """A list at the root: `page` and `count` are methods of a repository that take the viewer and a page request.
+
+    `needs` is the action without which a role is forbidden the whole list.
+    """
     field = _RootList(description=description)
-    field.page, field.count, field.lists = page, count, lists
+    field.page, field.count, field.lists, field.needs = page, count, lists, needs
     return field

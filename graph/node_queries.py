@@ -18,7 +18,9 @@ from persistence.clients import Clients
 from persistence.households import Households
 from persistence.identity import Identities
 from persistence.instruments import Instruments
+from persistence.jobs import Jobs
 from persistence.notifications import Notifications
+from persistence.orders import Orders
 from persistence.portfolios import Portfolios
 from persistence.positions import Positions
 from persistence.transactions import Transactions
@@ -31,9 +33,11 @@ BY_IDS: Final[Mapping[str, Load]] = {
     "client": Clients.by_ids,
     "household": Households.by_ids,
     "instrument": Instruments.by_ids,
+    "job": Jobs.by_ids,
     "lot": Positions.lots_by_ids,
     "membership": Books.memberships,
     "notification": Notifications.by_ids,
+    "order": Orders.by_ids,
     "party": Clients.parties,
     "portfolio": Portfolios.by_ids,
     "position": Positions.by_ids,

@@ -13,7 +13,8 @@ from strawberry import ID
 from domain import notifications
 from domain.errors import Invalid
 from domain.notifications import NotificationKind, user_stream
-from domain.paging import Direction, Order
+from domain.paging import Direction
+from domain.paging import Order as Ordering
 from graph.batching import batched
 from graph.books import Book
 from graph.clients import Client
@@ -31,16 +32,19 @@ from persistence.books import Books
 from persistence.clients import Clients
 from persistence.identity import Identities
 from persistence.notifications import Notifications
+from persistence.orders import Orders
 from persistence.portfolios import Portfolios
 from persistence.transactions import Transactions
 
 if TYPE_CHECKING:
+    from graph.orders.types import Order
     from graph.portfolios import Portfolio
     from graph.transactions import Transaction
 
 enum(NotificationKind)
 
 LazyPortfolio = Annotated["Portfolio", strawberry.lazy("graph.portfolios")]
+LazyOrder = Annotated["Order", strawberry.lazy("graph.orders.types")]
 LazyTransaction = Annotated["Transaction", strawberry.lazy("graph.transactions")]
 MOST_MARKED = 200
 
@@ -68,6 +72,7 @@ class Notification(Node):
     transaction: LazyTransaction | None = batched(
         Transactions.by_ids, key="transaction_id", by="id", description="The ledger entry concerned."
     )
+    order: LazyOrder | None = batched(Orders.by_ids, key="order_id", by="id", description="The order concerned.")
     amount = money("amount", "currency", "The effect on cash, where there is one.", nullable=True)
 
 
@@ -127,7 +132,7 @@ class NotificationFilter:
 
 
 NOTIFICATIONS = Lists(
-    NotificationOrder, Order("SEQUENCE", Direction.DESC), notifications.NotificationFilter, NotificationFilter
+    NotificationOrder, Ordering("SEQUENCE", Direction.DESC), notifications.NotificationFilter, NotificationFilter
 )
 
 

@@ -9,7 +9,8 @@ import strawberry
 from strawberry import ID, UNSET
 
 from domain import portfolios, positions
-from domain.paging import Direction, Order
+from domain.paging import Direction
+from domain.paging import Order as Ordering
 from domain.portfolios import PortfolioStatus
 from domain.valuation import AssetClass
 from graph.batching import batched
@@ -21,11 +22,13 @@ from graph.inputs import into
 from graph.lists import Connection, Lists, listed
 from graph.mutations import Payload, mutation
 from graph.nodes import Node, OfEntity
+from graph.orders import ORDERS, Order, orders_cursor
 from graph.positions import POSITIONS, Position
 from graph.scalars import money
 from graph.transactions import TRANSACTIONS, Transaction
 from graph.valuation import PORTFOLIO_VALUES, PortfolioValuation, value_series
 from persistence.clients import Clients
+from persistence.orders import Orders
 from persistence.portfolios import Portfolios
 from persistence.positions import Cash, Positions
 from persistence.transactions import Transactions
@@ -109,6 +112,15 @@ class Portfolio(Node):
         lists=TRANSACTIONS,
         description="Its ledger, the latest trade first unless ordered otherwise.",
     )
+    orders: Connection[Order] = batched(
+        Orders.pages,
+        key="id",
+        by="parent",
+        count=Orders.counts,
+        lists=ORDERS,
+        description="Its orders, the latest first unless ordered otherwise.",
+    )
+    orders_cursor = orders_cursor()
     cash = dated(
         CASH, list[CashBalance], key="id", description="Its cash, for each of the few currencies that it has moved."
     )
@@ -158,7 +170,7 @@ class PortfolioFilter:
     statuses: list[PortfolioStatus] | None = None
 
 
-PORTFOLIOS = Lists(PortfolioOrder, Order("NAME"), portfolios.PortfolioFilter, PortfolioFilter)
+PORTFOLIOS = Lists(PortfolioOrder, Ordering("NAME"), portfolios.PortfolioFilter, PortfolioFilter)
 
 
 @input_

@@ -52,7 +52,10 @@ def _moment(value: Any) -> datetime:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise Invalid("A DateTime is written as in 2026-01-31T09:30:00Z.")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise Invalid("There is no such moment in UTC.") from error
 
 
 def _stamp(value: datetime) -> str:

@@ -9,9 +9,12 @@ from graph.households import HouseholdMutations, HouseholdQueries
 from graph.http.schema import Schema
 from graph.identity import IdentityMutations, IdentityQueries
 from graph.instruments import InstrumentQueries
+from graph.jobs import JobMutations, JobQueries
 from graph.limits import Limits
+from graph.markets import MarketMutations, MarketQueries
 from graph.node_queries import NodeQueries
 from graph.notifications import NotificationMutations, NotificationQueries, NotificationSubscriptions
+from graph.orders import OrderMutations, OrderQueries, OrderSubscriptions, PreviewQueries
 from graph.portfolios import PortfolioMutations, PortfolioQueries
 from graph.scalars import SCALARS
 from graph.transactions import TransactionMutations
@@ -26,7 +29,11 @@ class Query(
     HouseholdQueries,
     PortfolioQueries,
     InstrumentQueries,
+    JobQueries,
+    MarketQueries,
     NotificationQueries,
+    OrderQueries,
+    PreviewQueries,
 ):
     """All queries."""
 
@@ -39,13 +46,16 @@ class Mutation(
     HouseholdMutations,
     PortfolioMutations,
     TransactionMutations,
+    MarketMutations,
+    JobMutations,
+    OrderMutations,
     NotificationMutations,
 ):
     """All mutations."""
 
 
 @strawberry.type(description="What can be followed live, over graphql-transport-ws or server-sent events.")
-class Subscription(NotificationSubscriptions):
+class Subscription(NotificationSubscriptions, OrderSubscriptions):
     """All subscriptions."""
 
 

@@ -18,7 +18,7 @@ from domain import identity
 from domain.access import Role
 from domain.clock import system_clock
 from domain.identity import NewUser, Passwords, User
-from graph.app import make_app, open_services
+from graph.app import make_app, make_worker, open_services
 from graph.context import Services
 from graph.graphiql import DemoSignIn
 from graph.http.bounds import HttpLimits
@@ -68,6 +68,21 @@ async def serve(settings: Settings) -> int:
                 _stop_by_signals()
                 await server.serve([listener])
     return 0 if server.started else 1
+
+
+async def work(settings: Settings) -> int:
+    """Run background work, without a server, until SIGINT or SIGTERM; gives the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    async with database(settings) as place:
+        await migrate(place.url)
+        async with open_services(settings, place.url, place.home) as services:
+            worker = make_worker(settings, services, elected=False)
+            for each in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(each, worker.stop)
+            print("Steward is working in the background. Ctrl-C stops it.", flush=True)  # noqa: T201 - for whoever started it
+            await worker.run()
+    return 0
 
 
 def _listener(settings: Settings) -> socket.socket:

@@ -46,6 +46,13 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class Background(StrEnum):
+    """Where jobs and schedules run."""
+
+    SERVER = "server"
+    APART = "apart"
+
+
 def _origins(text: str | list[str]) -> list[str]:
     parts = [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
     for part in parts:
@@ -63,6 +70,10 @@ def _json(value: Any) -> Any:
         return json.loads(value, parse_float=Decimal)
     except ValueError as error:
         raise ValueError('must be JSON such as {"INR": "1000000", "USD": "10000"}') from error
+
+
+def _symbols(value: Any) -> Any:
+    return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
 
 
 def _database(url: str) -> str:
@@ -122,6 +133,19 @@ class Settings(BaseSettings):
         "GBP": Decimal(10_000),
         "SGD": Decimal(15_000),
     }
+    approval_limits: Annotated[dict[CurrencyCode, Amount], BeforeValidator(_json), NoDecode] = {
+        "INR": Decimal(2_500_000),
+        "USD": Decimal(30_000),
+        "EUR": Decimal(30_000),
+        "GBP": Decimal(25_000),
+        "SGD": Decimal(40_000),
+    }
+    paper_largest_fill: Annotated[Decimal, Field(gt=0)] | None = None
+    paper_rejects: Annotated[tuple[str, ...], BeforeValidator(_symbols), NoDecode] = ()
+    paper_in_sessions: bool = False
+    jobs: Background = Background.SERVER
+    job_heartbeat: Annotated[float, Field(ge=1, le=3600)] = 30
+    kyc_notice_days: Annotated[int, Field(ge=1, le=365)] = 30
     demo: bool = True
 
     @model_validator(mode="after")
@@ -150,6 +174,11 @@ class Settings(BaseSettings):
     def refresh_life(self) -> timedelta:
         """How long a refresh token lives."""
         return timedelta(days=self.refresh_days)
+
+    @property
+    def kyc_notice(self) -> timedelta:
+        """How long before the end of a client's KYC people are told of it."""
+        return timedelta(days=self.kyc_notice_days)
 
     def signing_secret(self, home: Path) -> str:
         """The secret that signs tokens; in development one that is made once and kept in `home`, beside the data."""

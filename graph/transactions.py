@@ -176,7 +176,8 @@ class RecordTransactionInput:
     acquired_on: For securities transferred in, the day of their acquisition.
     ratio_new: For a split, the units that each `ratioOld` become; for a bonus, those that come on top of them.
     ratio_old: The units that the ratio is for.
-    settles_on: The day on which the cash moves; left out, the next weekday for trades and the same day for all else.
+    settles_on: The day on which the cash moves; left out, the day on which the instrument's market settles a trade, and
+        the same day for all else.
     reference: The custodian's own reference.
     note: Anything worth noting.
     """

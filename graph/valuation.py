@@ -335,8 +335,8 @@ async def _series(context: Context, keys: Sequence[Any], chart: Chart) -> list[_
     days = chart.days()
     if len(days) * len(keys) > MOST_POINTS_OF_A_LEVEL:
         raise TooComplex(f"The series of all portfolios together have more than {MOST_POINTS_OF_A_LEVEL} points.")
-    ledgers = await context.read(Valuations.ledgers, Owner.PORTFOLIO, keys, days)
-    return [_Series(*found) for found in await _taking_turns(ledgers.series())]
+    charted = await context.read(Valuations.series, keys, days)
+    return [_Series(*found) for found in await _taking_turns(charted.series())]
 
 
 SERIES: Final = Batch(_series, by="owner_id")

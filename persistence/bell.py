@@ -16,6 +16,8 @@ import asyncpg
 from asyncpg import Connection, Record
 
 from domain.errors import Fault
+from domain.jobs import TOPIC
+from persistence import jobs
 from persistence.database import Database
 
 log = logging.getLogger("steward.bell")
@@ -118,6 +120,9 @@ class Bell:
             return
         try:
             await connection.execute("select pg_notify($1, $2)", CHANNEL, _payload(topics))
+            if TOPIC in topics:
+                # Workers listen where their library has them listen.
+                await connection.execute("select pg_notify($1, $2)", jobs.CHANNEL, jobs.changed())
         except BaseException:
             self._rung |= topics
             self._wanted.set()

@@ -103,6 +103,19 @@ AUDIENCE = (
         ),
     )
 )
+# Who may approve what happens in a book: those who lead its team or its unit.
+APPROVERS = (
+    select(users.c.id)
+    .select_from(books)
+    .join(users, users.c.status == "ACTIVE")
+    .where(
+        books.c.id == bindparam("book_id", type_=Uuid),
+        or_(
+            (users.c.role == Role.SUPERVISOR.value) & (users.c.team_id == books.c.team_id),
+            (users.c.role == Role.BU_MANAGER.value) & (users.c.unit_id == books.c.unit_id),
+        ),
+    )
+)
 
 
 class Books(Listed[Book]):
@@ -148,6 +161,10 @@ class Books(Listed[Book]):
     async def audience(self, viewer: Viewer, book_id: UUID, moment: datetime) -> list[UUID]:
         """Who is told of what happens in the book at a moment."""
         return [row[0] for row in await self.rows(AUDIENCE, viewer, book_id=book_id, moment=moment)]
+
+    async def approvers(self, viewer: Viewer, book_id: UUID) -> list[UUID]:
+        """Who may approve what happens in the book."""
+        return [row[0] for row in await self.rows(APPROVERS, viewer, book_id=book_id)]
 
     async def add_membership(self, membership: Membership) -> None:
         """Store a new membership."""

@@ -48,6 +48,11 @@ _GONE = (
 )
 
 
+def is_gone(error: BaseException) -> bool:
+    """Whether an error means that the database does not answer, or no longer."""
+    return isinstance(error, _GONE)
+
+
 @contextmanager
 def faults() -> Iterator[None]:
     """What the driver raises, as what a client may be told."""
@@ -96,7 +101,7 @@ def _told(viewer: Viewer | None, *, identity: bool) -> tuple[Any, ...]:
         return None, "", "", "", "", "on" if identity else ""
     everything = "on" if viewer.sight is Sight.EVERYTHING else ""
     return (
-        viewer.session_id,
+        None if viewer.is_system else viewer.session_id,
         str(viewer.user_id),
         _identifiers(viewer.book_ids),
         _identifiers(viewer.client_ids),
@@ -185,14 +190,14 @@ class Database:
         """A connection that sees what the viewer sees.
 
         Without a viewer it sees nothing but, with `identity`, the rows of sign-in. Raises Unauthenticated if the
-        viewer's session has ended, Unavailable if no connection is to be had.
+        viewer's session has ended (the firm itself has none), Unavailable if no connection is to be had.
         """
         with faults():
             connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
         try:
             with faults():
                 told = await connection.fetchrow(LEND, *_told(viewer, identity=identity))
-            if viewer is not None and not (told and told[0]):
+            if viewer is not None and not viewer.is_system and not (told and told[0]):
                 raise Unauthenticated("The session has ended.", reason="REVOKED")
             yield Lent(connection, self._observe)
         finally:

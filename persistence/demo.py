@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 from itertools import islice
 from typing import Any, Final
@@ -19,7 +19,8 @@ from domain.clients import Client, ClientProfile, TaxId
 from domain.demo.days import Days
 from domain.demo.firm import Firm, Piece
 from domain.demo.groups import SIZE
-from domain.demo.notices import notices
+from domain.demo.notices import News, guide_news, notices, order_news
+from domain.demo.orders import OrderStory
 from domain.demo.people import Dossier
 from domain.entities import Entity, IdMaker
 from domain.households import Household
@@ -27,14 +28,29 @@ from domain.identity import Credential, Passwords, User
 from domain.instruments import FxRate, Instrument, Price
 from domain.ledger import Transaction
 from domain.notifications import Notification, user_stream
+from domain.orders import WORKING, Fill, Order
 from domain.parties import Party
 from domain.portfolios import Portfolio, Target
 from domain.positions import CashBalance, Lot, Position
-from persistence import books, clients, events, households, identity, instruments, notifications, portfolios, positions
+from persistence import (
+    books,
+    clients,
+    events,
+    households,
+    identity,
+    instruments,
+    notifications,
+    orders,
+    paper_broker,
+    portfolios,
+    positions,
+)
 from persistence.audit import audit_events
 from persistence.clients import words_of
 from persistence.database import OWNER
-from persistence.events import Event
+from persistence.demo_orders import at_broker, fills_at_broker, told_of
+from persistence.events import KEPT_DAYS, Event
+from persistence.paper_broker import PaperFill, PaperOrder
 from persistence.setup import SetupError, connect
 from persistence.tables import metadata
 from persistence.transactions import transactions
@@ -51,12 +67,16 @@ _TABLES: Final[Mapping[type[Entity], Table]] = {
     ClientProfile: clients.client_profiles,
     Credential: identity.credentials,
     Event: events.events,
+    Fill: orders.fills,
     FxRate: instruments.fx_rates,
     Household: households.households,
     Instrument: instruments.instruments,
     Lot: positions.lots,
     Membership: books.memberships,
     Notification: notifications.notifications,
+    Order: orders.orders,
+    PaperFill: paper_broker.paper_fills,
+    PaperOrder: paper_broker.paper_orders,
     Party: clients.client_parties,
     Portfolio: portfolios.portfolios,
     Position: positions.positions,
@@ -80,7 +100,7 @@ select email, name, role from (
 """
 
 
-LARGE: Final = (transactions, positions.positions, positions.lots)
+LARGE: Final = (transactions, positions.positions, positions.lots, orders.orders, orders.fills)
 REFERENCES: Final = """
 select format('alter table %s drop constraint %I', conrelid::regclass, conname) as away,
     format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) as back
@@ -197,6 +217,7 @@ class _Loader:
         self._field_key = field_key
         self._password_hash = password_hash
         self._counts: Counter[str] = Counter()
+        self._news: list[News] = []
 
     async def load(self, now: datetime) -> DemoSummary:
         """Copy everything."""
@@ -206,7 +227,7 @@ class _Loader:
         client = first.dossiers[0].client
         end_client = self._firm.organisation.end_client(client.id, client.name)
         await self._load_users([end_client])
-        await self._load_notifications(notices(self._firm, first))
+        await self._load_notifications(notices(self._firm, [*guide_news(self._firm, first), *self._news]))
         await self._finish(now)
         return DemoSummary(dict(self._counts), tuple(self._sign_ins(end_client)))
 
@@ -238,7 +259,7 @@ class _Loader:
         while chunk:
             await self._load_people(chunk)
             # While PostgreSQL checks what these ledgers refer to, the next ones are made.
-            _, chunk = await asyncio.gather(self._load_ledgers(chunk), _some(pieces))
+            _, chunk = await asyncio.gather(self._load_accounts(chunk), _some(pieces))
         return first
 
     async def _load_people(self, chunk: Sequence[Piece]) -> None:
@@ -247,6 +268,11 @@ class _Loader:
         accounts = [account for piece in chunk for account in piece.accounts]
         await self._copy(Portfolio, [account.portfolio for account in accounts])
         await self._copy(Target, [target for account in accounts for target in account.targets])
+
+    async def _load_accounts(self, chunk: Sequence[Piece]) -> None:
+        await self._load_ledgers(chunk)
+        await self._load_orders([story for piece in chunk for account in piece.accounts for story in account.orders])
+        self._news += [news for piece in chunk for news in order_news(self._firm, piece)]
 
     async def _load_ledgers(self, chunk: Sequence[Piece]) -> None:
         accounts = [account for piece in chunk for account in piece.accounts]
@@ -274,6 +300,17 @@ class _Loader:
             sealed = seal_with(keys[person_id][0], text.encode(), person_id)
             tax_ids.append(TaxId(person_id, sealed, "•" * (len(text) - 4) + text[-4:]))
         await self._copy(TaxId, tax_ids)
+
+    async def _load_orders(self, stories: Sequence[OrderStory]) -> None:
+        await self._copy(Order, [story.order for story in stories])
+        await self._copy(Fill, [fill for story in stories for fill in story.fills])
+        working = [story for story in stories if story.order.status in WORKING]
+        await self._copy(PaperOrder, [at_broker(story.order) for story in working])
+        await self._copy(PaperFill, [fill for story in working for fill in fills_at_broker(story)])
+        told = list(told_of(stories, self._firm.days.now - timedelta(days=KEPT_DAYS)))
+        await self._copy(Event, told)
+        last = Counter(event.stream for event in told)
+        await self._copy_rows(events.event_streams, ("stream", "last"), list(last.items()))
 
     async def _load_notifications(self, told: Sequence[Notification]) -> None:
         await self._copy(Notification, told)

@@ -23,8 +23,13 @@ from persistence.scope import SIGNED_IN, USER, Scope, common
 from persistence.sql import columns, values_of
 
 KEPT_DAYS: Final = 30
-# A user's own stream; later contexts add their kinds of streams here, each with its own condition.
-READABLE: Final = f"stream = 'user:' || ({USER})::text"
+# A user's own stream, and those of the portfolios that the viewer sees, whose own policy applies in the subquery.
+# Each kind of stream has its own condition.
+READABLE: Final = (
+    "case when stream like 'orders:%' "
+    "then exists (select from portfolios where portfolios.id = substr(stream, 8)::uuid) "
+    f"else stream = 'user:' || ({USER})::text end"
+)
 
 event_streams = table(
     "event_streams",
@@ -87,6 +92,11 @@ BOUNDS = (
 )
 
 
+LAST = select(event_streams.c.stream, event_streams.c.last).where(
+    event_streams.c.stream == any_(bindparam("streams", type_=TEXTS))
+)
+
+
 class Events(Repository):
     """The log's streams."""
 
@@ -104,6 +114,11 @@ class Events(Repository):
     async def since(self, viewer: Viewer, stream: str, after: int, most: int = 200) -> list[Event]:
         """What follows a number in a stream, in order."""
         return await self.many(Event, SINCE, viewer, stream=stream, after=after, most=most)
+
+    async def last(self, viewer: Viewer, streams: Sequence[str]) -> list[tuple[str, int]]:
+        """The last number given in each of these streams; zero where none was."""
+        given = {row[0]: row[1] for row in await self.rows(LAST, viewer, streams=streams)}
+        return [(stream, given.get(stream, 0)) for stream in streams]
 
     async def bounds(self, viewer: Viewer, stream: str) -> tuple[int, int]:
         """The last number given in a stream, and the first that the log still keeps."""

@@ -1,4 +1,4 @@
-"""What is kept for a time only is forgotten by the hour: old events, idempotency keys and refresh tokens."""
+"""What is kept for a time only is forgotten by the hour: old events, idempotency keys, refresh tokens, done jobs."""
 
 import asyncio
 import logging
@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, func, select
 from domain.clock import Clock
 from domain.errors import Fault
 from persistence.database import Database
+from persistence.jobs import FORGET as FORGET_JOBS
 from persistence.metadata import MOMENT
 
 log = logging.getLogger("steward.housekeeping")
@@ -23,6 +24,7 @@ async def forget(database: Database, moment: datetime) -> None:
     """Forget what has expired by a moment; raises Unavailable."""
     async with database.lend(None) as lent:
         await lent.rows(FORGET, {"moment": moment})
+        await lent.rows(FORGET_JOBS, {"moment": moment})
 
 
 async def keep_house(database: Database, clock: Clock) -> None:

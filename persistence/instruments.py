@@ -23,13 +23,13 @@ from sqlalchemy import (
 from sqlalchemy.types import Uuid
 
 from domain.access import Viewer
-from domain.instruments import ClosingPrice, FxRate, Instrument, InstrumentStatus
+from domain.instruments import ClosingPrice, FxRate, Instrument, InstrumentKind, InstrumentStatus, RiskLevel
 from domain.text import words
 from domain.valuation import AssetClass
 from persistence.listing import Filter, Listing, one_of
 from persistence.metadata import QUANTITY, TEXTS, UUIDS, enum_column, table
 from persistence.repository import Listed, Repository
-from persistence.scope import shared
+from persistence.scope import EVERYTHING, shared
 
 instruments = table(
     "instruments",
@@ -45,13 +45,16 @@ instruments = table(
     Column("currency", Text, nullable=False),
     Column("lot_size", QUANTITY, nullable=False),
     *enum_column("status", InstrumentStatus),
+    *enum_column("kind", InstrumentKind),
+    Column("tick_size", QUANTITY, nullable=False),
+    *enum_column("risk", RiskLevel),
     Index(None, "sort_name", "id"),
     Index(None, "symbol", "id"),
 )
 
 prices = table(
     "prices",
-    shared(),
+    shared(add=EVERYTHING, change=EVERYTHING),
     Column("instrument_id", Uuid, ForeignKey("instruments.id"), primary_key=True),
     Column("priced_on", Date, primary_key=True),
     Column("close", QUANTITY, nullable=False),
@@ -59,7 +62,7 @@ prices = table(
 
 fx_rates = table(
     "fx_rates",
-    shared(),
+    shared(add=EVERYTHING, change=EVERYTHING),
     Column("currency", Text, primary_key=True),
     Column("quoted_on", Date, primary_key=True),
     Column("usd", QUANTITY, nullable=False),

@@ -44,6 +44,7 @@ notifications = table(
     Column("client_id", Uuid),
     Column("portfolio_id", Uuid),
     Column("transaction_id", Uuid),
+    Column("order_id", Uuid),
     Column("amount", AMOUNT),
     Column("currency", Text),
     Column("read_at", MOMENT),

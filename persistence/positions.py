@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    Select,
     Table,
     Text,
     UniqueConstraint,
@@ -149,6 +150,22 @@ FOLD_POSITION = _folding(Position, positions, ["quantity", "total_cost", "realis
 FOLD_CASH = _folding(CashBalance, cash_balances, ["amount"])
 
 
+def _available() -> Select[Any]:
+    cash = select(cash_balances.c.amount).where(
+        cash_balances.c.portfolio_id == bindparam("portfolio_id", type_=Uuid),
+        cash_balances.c.currency == bindparam("currency"),
+    )
+    units = select(positions.c.quantity).where(
+        positions.c.portfolio_id == bindparam("portfolio_id", type_=Uuid),
+        positions.c.instrument_id == bindparam("instrument_id", type_=Uuid),
+    )
+    return select(func.coalesce(cash.scalar_subquery(), 0), func.coalesce(units.scalar_subquery(), 0))
+
+
+# The portfolio was read under scope, and the policies hold in the subqueries.
+AVAILABLE = _available()
+
+
 class Positions(Listed[Position]):
     """Positions, as far as the viewer sees their client."""
 
@@ -167,6 +184,18 @@ class Positions(Listed[Position]):
         ),
         parent="portfolio_id",
     )
+
+    async def available(
+        self,
+        viewer: Viewer,  # noqa: ARG002 - every reading is somebody's
+        portfolio_id: UUID,
+        currency: str,
+        instrument_id: UUID,
+    ) -> tuple[Decimal, Decimal]:
+        """What a portfolio has: the cash in a currency by trade date, and the units of an instrument."""
+        values = {"portfolio_id": portfolio_id, "currency": currency, "instrument_id": instrument_id}
+        (row,) = await self.lent.rows(AVAILABLE, values)
+        return row[0], row[1]
 
     async def lots_of(self, viewer: Viewer, position_ids: Sequence[UUID]) -> list[Lot]:
         """The lots of these positions, oldest first."""

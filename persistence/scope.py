@@ -99,6 +99,11 @@ def internal() -> Scope:
     return Scope(see=IDENTITY, add=IDENTITY, change=IDENTITY, predicate=_everyone)
 
 
+def firm_only() -> Scope:
+    """Rows that only the firm itself reads and writes, in its jobs; an admin may look."""
+    return Scope(see=EVERYTHING, add=EVERYTHING, change=EVERYTHING, predicate=_everyone)
+
+
 def common(*, see: str | None = None) -> Scope:
     """Rows that the transactions of all viewers write, such as counters and the audit trail; `see` narrows reading."""
     rule = f"{SIGNED_IN} or {IDENTITY}"

@@ -41,7 +41,10 @@ begin
     end loop;
 end $$;
 grant usage, create on schema public to steward_owner;
-grant usage on schema public to steward_app;
+-- The queue's own schema, apart from the tables that the policies guard.
+create schema if not exists queue;
+grant usage, create on schema queue to steward_owner;
+grant usage on schema public, queue to steward_app;
 """
 
 

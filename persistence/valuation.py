@@ -35,8 +35,10 @@ from domain.access import Sight, Viewer
 from domain.instruments import Instrument
 from domain.ledger import Holding, Transaction, TransactionKind
 from domain.money import Currency
-from domain.valuation import Action, Contents, FxQuote, Ledgers, Market, Owner, Quote, Stored, action_of
+from domain.valuation import Action, Charted, Contents, FxQuote, Ledgers, Market, Owner, Quote, Stored, action_of
 from persistence.clients import clients
+from persistence.database import faults
+from persistence.day_values import day_values
 from persistence.households import households
 from persistence.instruments import instruments, last_close, last_rate, prices
 from persistence.metadata import AMOUNT, QUANTITY, TEXTS, UUIDS, unnested
@@ -72,6 +74,15 @@ def _owners(owner: Owner, sight: Sight) -> Statement:
     table, currency = (portfolios, "base_currency") if owner is Owner.PORTFOLIO else (clients, "currency")
     found = select(table.c.id, table.c[currency], table.c.id.label("part_id"))
     return compile_statement(found.where(table.c.id == KEYS, _visible(table, sight)))
+
+
+@lru_cache
+def _stored(sight: Sight) -> Statement:
+    """Portfolios that the viewer sees, their currencies, and their stored values of some days: nulls without any."""
+    asked = day_values.c.day == any_(bindparam("days", type_=DAYS))
+    kept = portfolios.outerjoin(day_values, and_(day_values.c.portfolio_id == portfolios.c.id, asked))
+    found = select(portfolios.c.id, portfolios.c.base_currency, day_values.c.day, day_values.c.value).select_from(kept)
+    return compile_statement(found.where(portfolios.c.id == KEYS, _visible(portfolios, sight)))
 
 
 def _of(owner: Owner, table: Table, *wanted: ColumnElement[Any]) -> Select[Any]:
@@ -163,7 +174,7 @@ def _rates() -> Select[Any]:
 
 
 def _daily_closes() -> Select[Any]:
-    """As `_closes` for days without a gap: all closes of a span and those that it begins with, in fewer steps."""
+    """As `_closes` for days with few gaps: all closes of a span and those that it begins with, in fewer steps."""
     keys, first, last = unnested("keys", UUIDS), bindparam("first", type_=Date), bindparam("last", type_=Date)
     before = last_close(keys.c.value, first)
     begun = select(*before.c).select_from(keys.join(before, true()))
@@ -211,7 +222,42 @@ class Valuations(Repository):
 
     async def ledgers(self, viewer: Viewer, owner: Owner, keys: Sequence[UUID], days: Sequence[date]) -> Ledgers:
         """What the valuations of these owners on past days, in order, rest on."""
-        owners = await self._owners(viewer, owner, keys)
+        return await self._ledgers(owner, await self._owners(viewer, owner, keys), days)
+
+    async def series(self, viewer: Viewer, keys: Sequence[UUID], days: Sequence[date]) -> Charted:
+        """The values of these portfolios on days, in order, as of one moment.
+
+        What is stored and what is calculated must be of the same ledger: between two statements it could grow.
+        """
+        with faults():
+            async with self.lent.connection.transaction(isolation="repeatable_read", readonly=True):
+                return await self.charted(viewer, keys, days)
+
+    async def charted(self, viewer: Viewer, keys: Sequence[UUID], days: Sequence[date]) -> Charted:
+        """The same within a transaction in which nothing that it rests on can change."""
+        values = {**viewer_values(viewer), "keys": keys, "days": days}
+        currencies: dict[UUID, Currency] = {}
+        stored: defaultdict[UUID, dict[date, Decimal | None]] = defaultdict(dict)
+        for portfolio_id, currency, day, value in await self.lent.rows(_stored(viewer.sight), values):
+            currencies[portfolio_id] = currency
+            if day is not None:
+                stored[portfolio_id][day] = value
+        return Charted(days, currencies, stored, await self._unstored(currencies, stored, days))
+
+    async def _unstored(
+        self,
+        currencies: Mapping[UUID, Currency],
+        stored: Mapping[UUID, Mapping[date, Decimal | None]],
+        days: Sequence[date],
+    ) -> Ledgers | None:
+        """What the values rest on that are not stored."""
+        lacking = {key: currency for key, currency in currencies.items() if len(stored[key]) < len(days)}
+        wanted = [day for day in days if any(day not in stored[key] for key in lacking)]
+        if not wanted:
+            return None
+        return await self._ledgers(Owner.PORTFOLIO, _Owners(lacking, {key: key for key in lacking}), wanted)
+
+    async def _ledgers(self, owner: Owner, owners: _Owners, days: Sequence[date]) -> Ledgers:
         rows = await self.lent.rows(ENTRIES[owner], {"keys": list(owners.owner_of), "as_of": days[-1]})
         codes = {*owners.currencies.values(), *(row["currency"] for row in rows)}
         held, closes, rates = await self._market({row["instrument_id"] for row in rows} - {None}, codes, days)
@@ -240,7 +286,8 @@ class Valuations(Repository):
 
     async def _closes(self, keys: Sequence[UUID], days: Sequence[date]) -> Sequence[Record]:
         first, last = days[0], days[-1]
-        if len(days) > 1 and (last - first).days == len(days) - 1:
+        # Days between those that are stored have gaps: as long as these are few, the closes in them do no harm.
+        if len(days) > 1 and (last - first).days < 2 * len(days):
             return await self.lent.rows(DAILY_CLOSES, {"keys": keys, "first": first, "last": last})
         return await self.lent.rows(CLOSES, {"keys": keys, "days": days})
 

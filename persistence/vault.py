@@ -1,6 +1,7 @@
 """Encryption of personal fields: a key for each person, itself encrypted with the firm's.
 
-Destroying a person's key erases all that was encrypted for it, wherever it stands, audit trail and backups included.
+Destroying a person's key erases all that was encrypted for it, wherever it stands, audit trail included. A backup from
+before still holds the key.
 """
 
 import os
@@ -83,6 +84,11 @@ def seal_with(key: AESGCM, data: bytes, person_id: UUID) -> bytes:
     nonce = os.urandom(NONCE_BYTES)
     # The person's id is authenticated, so that one person's field cannot be passed off as another's.
     return nonce + key.encrypt(nonce, data, person_id.bytes)
+
+
+def resealed(sealed_key: bytes, person_id: UUID, old: bytes, new: bytes) -> bytes:
+    """A person's key under another key of the firm. Raises InvalidTag if the old one does not open it."""
+    return seal_with(AESGCM(new), _open(AESGCM(old), sealed_key, person_id), person_id)
 
 
 def _open(key: AESGCM, sealed: bytes, person_id: UUID) -> bytes:

@@ -1,28 +1,35 @@
 """One transaction of a verb: its repositories, and all that goes out with it."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
 from domain.access import Viewer
 from domain.entities import IdMaker
+from domain.jobs import TOPIC, Job
 from domain.notifications import Notice, Notification, user_stream
-from persistence import audit
+from persistence import audit, jobs
 from persistence.books import Books
 from persistence.clients import Clients
 from persistence.database import Lent
+from persistence.day_values import DayValues
 from persistence.events import Event, Events
 from persistence.households import Households
 from persistence.identity import Identities
-from persistence.instruments import Instruments
+from persistence.instruments import Instruments, Quotes
+from persistence.jobs import Enqueued, Jobs
+from persistence.kyc import Kyc
+from persistence.markets import Markets
 from persistence.notifications import Notifications, notifications
+from persistence.orders import Orders
 from persistence.portfolios import Portfolios
 from persistence.positions import Cash, Positions
 from persistence.receipts import Receipts
 from persistence.repository import Change
 from persistence.transactions import Transactions
+from persistence.valuation import Valuations
 from persistence.vault import Vault
 
 
@@ -35,19 +42,28 @@ class Work:
         self._ids = ids
         self._changes: list[Change] = []
         self._notices: list[Notice] = []
+        self._happened: list[Event] = []
+        self._jobs: list[Enqueued] = []
         self.topics: set[str] = set()
         self.vault = Vault(lent, field_key)
         self.books = Books(lent, self._changes)
         self.cash = Cash(lent, self._changes)
         self.clients = Clients(lent, self._changes)
+        self.day_values = DayValues(lent, self._changes)
         self.households = Households(lent, self._changes)
         self.identities = Identities(lent, self._changes)
         self.instruments = Instruments(lent, self._changes)
+        self.jobs = Jobs(lent, self._changes)
+        self.markets = Markets(lent, self._changes)
+        self.kyc = Kyc(lent, self._changes)
         self.notifications = Notifications(lent, self._changes)
+        self.orders = Orders(lent, self._changes)
         self.portfolios = Portfolios(lent, self._changes)
         self.positions = Positions(lent, self._changes)
+        self.quotes = Quotes(lent, self._changes)
         self.receipts = Receipts(lent, self._changes)
         self.transactions = Transactions(lent, self._changes)
+        self.valuations = Valuations(lent, self._changes)
 
     def new_id(self) -> UUID:
         """An id for a new row."""
@@ -57,37 +73,52 @@ class Work:
         """Notify its recipients, as the transaction's last statement."""
         self._notices.append(notice)
 
+    def append(self, stream: str, kind: str, entity_id: UUID, version: int) -> None:
+        """Append an event to a stream of the event log, as the transaction's last statement."""
+        self._happened.append(Event(stream, 0, kind, entity_id, version, self.now))
+
+    def enqueue(self, job: Job, *ids: UUID, after: timedelta = timedelta(0)) -> None:
+        """Have a job run with these ids, some time after the transaction is committed; never, if it is not."""
+        self._jobs.append(Enqueued(job, ids, after))
+        self.wake(TOPIC)
+
     def wake(self, topic: str) -> None:
         """Wake those who wait for the topic, once the transaction is committed."""
         self.topics.add(topic)
 
     async def finish(self, viewer: Viewer | None, request_id: str, action: str) -> None:
-        """Write what goes out with the verb's own rows: the audit trail, then the events, whose locks come last."""
+        """Write what goes out with the verb's own rows: audit trail, jobs, then the events, whose locks come last."""
         circumstances = audit.Circumstances(
-            actor_id=viewer.user_id if viewer else None,
-            session_id=viewer.session_id if viewer else None,
+            actor_id=viewer.actor_id if viewer else None,
+            session_id=viewer.session_id if viewer and not viewer.is_system else None,
             request_id=request_id,
             action=action,
             occurred_at=self.now,
         )
         changes = [(self.new_id(), change) for change in self._changes]
         await audit.write(self._lent, self.vault, circumstances, changes)
+        await jobs.enqueue(self._lent, self._jobs)
         await self._append_events(viewer)
 
     async def _append_events(self, viewer: Viewer | None) -> None:
-        told = list(self._addressed(viewer))
-        if not told:
+        told = [(notification, self._event_of(notification)) for notification in self._addressed(viewer)]
+        happened = [*((None, event) for event in self._happened), *told]
+        if not happened:
             return
         log = Events(self._lent)
-        streams = [user_stream(notification.user_id) for notification in told]
-        last = dict(await log.reserve(streams))
+        last = dict(await log.reserve([event.stream for _, event in happened]))
         # Numbered from the last backwards, so that each stream's numbers end where its row says.
-        for notification, stream in reversed(list(zip(told, streams, strict=True))):
-            seq = last[stream]
-            last[stream] -= 1
-            await self._lent_insert(msgspec.structs.replace(notification, seq=seq))
-            await log.append(Event(stream, seq, notification.kind, notification.id, 1, self.now))
-            self.wake(stream)
+        for notification, event in reversed(happened):
+            seq = last[event.stream]
+            last[event.stream] -= 1
+            if notification is not None:
+                await self._lent_insert(msgspec.structs.replace(notification, seq=seq))
+            await log.append(msgspec.structs.replace(event, seq=seq))
+            self.wake(event.stream)
+
+    def _event_of(self, notification: Notification) -> Event:
+        stream = user_stream(notification.user_id)
+        return Event(stream, 0, notification.kind, notification.id, 1, self.now)
 
     async def _lent_insert(self, notification: Notification) -> None:
         # Not through the audited way: a notification tells of a change that has its own audit row.
@@ -103,11 +134,12 @@ class Work:
                     seq=0,
                     kind=notice.kind,
                     occurred_at=self.now,
-                    actor_id=viewer.user_id if viewer else None,
+                    actor_id=viewer.actor_id if viewer else None,
                     book_id=notice.book_id,
                     client_id=notice.client_id,
                     portfolio_id=notice.portfolio_id,
                     transaction_id=notice.transaction_id,
+                    order_id=notice.order_id,
                     amount=notice.amount,
                     currency=notice.currency,
                     read_at=None,

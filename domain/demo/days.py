@@ -17,7 +17,8 @@ class Days:
     """The dates of the history: Mondays to Fridays, the last of them before the day of `now` in UTC."""
 
     def __init__(self, now: datetime) -> None:
-        self.today = now.astimezone(UTC).date()
+        self.now = now.astimezone(UTC)
+        self.today = self.now.date()
         dates: list[date] = []
         day = self.today
         while len(dates) < HISTORY:
@@ -25,6 +26,7 @@ class Days:
             if day.weekday() < _SATURDAY:
                 dates.append(day)
         self.dates = tuple(reversed(dates))
+        self.number_of = {day: number for number, day in enumerate(self.dates)}
         self._midnights = [datetime.combine(day, time(), UTC) for day in self.dates]
 
     def moment(self, day: int, millis: int = OPENING) -> datetime:

@@ -6,7 +6,9 @@ from typing import Final
 import msgspec
 
 from domain.demo.ids import named_id
-from domain.instruments import Instrument, InstrumentStatus
+from domain.instruments import Instrument, InstrumentKind, InstrumentStatus, RiskLevel
+from domain.money import AMOUNT
+from domain.orders.terms import UNIT_STEP
 from domain.text import fold
 from domain.valuation import AssetClass
 
@@ -18,6 +20,16 @@ _CLASSES: Final = {
     "commodity": AssetClass.COMMODITY,
     "alternative": AssetClass.ALTERNATIVE,
     "cash": AssetClass.CASH,
+}
+
+_RISKS: Final = {
+    AssetClass.CASH: RiskLevel.LOW,
+    AssetClass.DEBT: RiskLevel.LOW,
+    AssetClass.GOLD: RiskLevel.MODERATE,
+    AssetClass.REAL_ESTATE: RiskLevel.MODERATE,
+    AssetClass.EQUITY: RiskLevel.HIGH,
+    AssetClass.COMMODITY: RiskLevel.VERY_HIGH,
+    AssetClass.ALTERNATIVE: RiskLevel.VERY_HIGH,
 }
 
 # symbol; ISIN; name; sector; last close; yearly volatility and dividends in percent
@@ -112,6 +124,14 @@ C38U; SG1M51904654; CapitaLand Integrated Commercial Trust; property; Real Estat
 A35; SG1S08926457; ABF Singapore Bond Index Fund; debt; Government Bonds; XSES; SGD; 1.27; 5; 2.3; 100
 """
 
+# symbol; ISIN; name; asset class; sector; risk; last net asset value; yearly volatility and gain in percent
+_NAMED_FUNDS: Final = """
+PPFCF; INF879O01027; Parag Parikh Flexi Cap Fund - Direct Growth; equity; Flexi Cap Funds; HIGH; 94.4162; 12; 14
+HDFCLIQUID; INF179KB1HP9; HDFC Liquid Fund - Direct Growth; cash; Liquid Funds; LOW; 5318.4127; 0.1; 6.5
+SBI10YGILT; INF200K01SK7; SBI Constant Maturity 10-Year Gilt Fund - Direct Growth; debt; Gilt Funds; LOW; 66.4213; 4; 7
+ICICIBAF; INF109K01BH2; ICICI Prudential Balanced Advantage Fund - Growth; equity; Hybrid; MODERATE; 77.6318; 7; 11
+"""
+
 
 class Listing(msgspec.Struct, frozen=True):
     """An instrument and how its price behaves: `close` and `tick` in hundredths, the rest as a fraction of a year.
@@ -132,6 +152,25 @@ class Listing(msgspec.Struct, frozen=True):
         return self.instrument.symbol
 
 
+class Fund(msgspec.Struct, frozen=True):
+    """A fund, its last net asset `value` in ten thousandths, and how that moves in a year, as fractions."""
+
+    instrument: Instrument
+    value: int
+    volatility: float
+    gain: float
+
+    @property
+    def symbol(self) -> str:
+        """The symbol, by which the demo names it."""
+        return self.instrument.symbol
+
+
+def _kind(isin: str, name: str, sector: str) -> InstrumentKind:
+    is_fund = isin.startswith("INF") or "ETF" in name or "ETC" in name or sector.endswith("Funds")
+    return InstrumentKind.ETF if is_fund else InstrumentKind.SHARE
+
+
 def _listing(order: int, fields: tuple[str, ...]) -> Listing:
     symbol, isin, name, kind, sector, exchange, currency, close, volatility, dividends, lot = fields
     instrument = Instrument(
@@ -146,6 +185,9 @@ def _listing(order: int, fields: tuple[str, ...]) -> Listing:
         currency=currency,
         lot_size=Decimal(lot),
         status=InstrumentStatus.ACTIVE,
+        kind=_kind(isin, name, sector),
+        tick_size=Decimal("0.05") if exchange == "XNSE" else Decimal("0.01"),
+        risk=_RISKS[_CLASSES[kind]],
     )
     indian = exchange == "XNSE"
     return Listing(
@@ -170,3 +212,27 @@ def _all() -> tuple[Listing, ...]:
 
 
 LISTINGS: Final = _all()
+
+
+def _fund(order: int, fields: tuple[str, ...]) -> Fund:
+    symbol, isin, name, kind, sector, risk, value, volatility, gain = fields
+    instrument = Instrument(
+        id=named_id("instrument", isin, millis=order),
+        symbol=symbol,
+        isin=isin,
+        name=name,
+        sort_name=fold(name),
+        asset_class=_CLASSES[kind],
+        sector=sector,
+        exchange="XNSE",
+        currency="INR",
+        lot_size=UNIT_STEP,
+        status=InstrumentStatus.ACTIVE,
+        kind=InstrumentKind.FUND,
+        tick_size=AMOUNT,
+        risk=RiskLevel(risk),
+    )
+    return Fund(instrument, int(value.replace(".", "")), float(volatility) / 100, float(gain) / 100)
+
+
+FUNDS: Final = tuple(_fund(order, row) for order, row in enumerate(_rows(_NAMED_FUNDS), len(LISTINGS)))

@@ -15,7 +15,7 @@ import msgspec
 
 from domain.demo.chance import chance
 from domain.demo.days import HISTORY, Days
-from domain.demo.listings import LISTINGS, Listing
+from domain.demo.listings import FUNDS, LISTINGS, Fund, Listing
 from domain.instruments import FxRate, Instrument, Price
 from domain.ledger import TransactionKind
 from domain.valuation import AssetClass
@@ -69,26 +69,40 @@ ACTIONS: Final = (
 
 
 class Market:
-    """Instruments by symbol, their raw closes in hundredths by day, and the days' rates."""
+    """Instruments by symbol, their prices by day, and the days' rates.
+
+    Closes are raw and in hundredths, the net asset values of funds in ten thousandths.
+    """
 
     def __init__(self, days: Days) -> None:
         self._days = days
         self.listings: Mapping[str, Listing] = {listing.symbol: listing for listing in LISTINGS}
         self._moves = _Moves()
         self.closes: Mapping[str, Sequence[int]] = {listing.symbol: self._closes(listing) for listing in LISTINGS}
+        self.values: Mapping[str, Sequence[int]] = {fund.symbol: self._values(fund) for fund in FUNDS}
         self.actions: Mapping[str, CorporateAction] = {action.symbol: action for action in ACTIONS}
 
     @cached_property
     def by_id(self) -> Mapping[UUID, Instrument]:
         """All instruments, by their ids."""
-        return {listing.instrument.id: listing.instrument for listing in LISTINGS}
+        listed = {listing.instrument.id: listing.instrument for listing in LISTINGS}
+        return listed | {fund.instrument.id: fund.instrument for fund in FUNDS}
+
+    def price(self, symbol: str, day: int) -> Decimal:
+        """The raw close or the net asset value of a day."""
+        if symbol in self.values:
+            return Decimal(self.values[symbol][day]).scaleb(-4)
+        return Decimal(self.closes[symbol][day]).scaleb(-2)
 
     def prices(self) -> Iterator[Price]:
-        """All closes, raw: a split or bonus shows as a fall on its day."""
+        """All prices, raw: a split or bonus shows as a fall on its day."""
         for listing in LISTINGS:
             closes = self.closes[listing.symbol]
             for day, close in zip(self._days.dates, closes, strict=True):
                 yield Price(listing.instrument.id, day, Decimal(close).scaleb(-2))
+        for fund in FUNDS:
+            for day, value in zip(self._days.dates, self.values[fund.symbol], strict=True):
+                yield Price(fund.instrument.id, day, Decimal(value).scaleb(-4))
 
     def rates(self) -> Iterator[FxRate]:
         """All rates in US dollars."""
@@ -99,13 +113,17 @@ class Market:
                 yield FxRate(currency, day, Decimal(f"{last * level / path[-1]:.10f}"))
 
     def _closes(self, listing: Listing) -> list[int]:
-        path = _walk(self._moves.of(listing))
+        path = _walk(self._moves.of(listing.instrument, listing.volatility))
         scale = listing.close / path[-1]
         closes = [max(round(level * scale / listing.tick), 1) * listing.tick for level in path]
         for action in ACTIONS:
             if action.symbol == listing.symbol:
                 closes = [close * action.multiple for close in closes[: action.day]] + closes[action.day :]
         return closes
+
+    def _values(self, fund: Fund) -> list[int]:
+        path = _walk(self._moves.of(fund.instrument, fund.volatility, fund.gain))
+        return [round(level * fund.value / path[-1]) for level in path]
 
 
 class _Moves:
@@ -114,15 +132,14 @@ class _Moves:
     def __init__(self) -> None:
         self._shared: dict[str, list[float]] = {}
 
-    def of(self, listing: Listing) -> list[float]:
-        """The daily returns of an instrument, as fractions."""
-        instrument = listing.instrument
+    def of(self, instrument: Instrument, volatility: float, gain: float | None = None) -> list[float]:
+        """The daily returns of an instrument, as fractions, around a gain of its own or its class's."""
         draws = chance("price", instrument.symbol)
-        gain = _GAINS.get(instrument.asset_class)
+        gain = _GAINS.get(instrument.asset_class) if gain is None else gain
         gain = draws.uniform(-0.02, 0.24) if gain is None else gain
         market = self._of(instrument.currency)
         sector = self._of(f"{instrument.currency}:{instrument.sector}")
-        size = listing.volatility * _DAILY
+        size = volatility * _DAILY
         # 0.6² + 0.5² + 0.62² is 1: the parts share the instrument's volatility.
         moves = [
             size * (0.6 * whole + 0.5 * part + 0.62 * normal(draws)) for whole, part in zip(market, sector, strict=True)

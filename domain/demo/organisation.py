@@ -1,6 +1,8 @@
 """The demo firm itself: units, teams, users in all roles, books and who is a member of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from functools import cached_property
 from typing import Final
 from uuid import UUID
 
@@ -25,6 +27,15 @@ class Desk(msgspec.Struct, frozen=True):
     team: str
     regions: tuple[Region, ...]
     currencies: tuple[str, ...] = ("INR",)
+
+
+class Staff(msgspec.Struct, frozen=True):
+    """Who looks after a book: its advisor, and those who approve what the advisor orders."""
+
+    book_id: UUID
+    advisor: UUID
+    supervisor: UUID
+    manager: UUID
 
 
 UNITS: Final = ("Mumbai Wealth", "North India Wealth", "International")
@@ -71,6 +82,8 @@ class Organisation:
         self.users = list(self._users())
         self._user_of = {user.name: user for user in self.users}
         self.books = [self._book(desk, number) for number in range(self.rounds) for desk in DESKS]
+        self._staff = [self._staff_of(book, desk) for book, desk in zip(self.books, DESKS * self.rounds, strict=True)]
+        self._supervisors = {staff.book_id: staff.supervisor for staff in self._staff}
 
     @property
     def custodian(self) -> UUID:
@@ -83,7 +96,26 @@ class Organisation:
 
     def book(self, group: int) -> Book:
         """The book of a group of clients."""
-        return self.books[group // GROUPS_A_ROUND * len(DESKS) + group % len(DESKS)]
+        return self.books[self._place(group)]
+
+    def staff(self, group: int) -> Staff:
+        """Who looks after the book of a group of clients."""
+        return self._staff[self._place(group)]
+
+    def audience(self, book_id: UUID, on: date) -> set[UUID]:
+        """Who is told of what happens in a book on a day."""
+        return {self._supervisors[book_id]} | {
+            each.user_id
+            for each in self._members.get(book_id, ())
+            if each.starts_on <= on and (each.ends_on is None or on <= each.ends_on)
+        }
+
+    @cached_property
+    def _members(self) -> Mapping[UUID, Sequence[Membership]]:
+        members: dict[UUID, list[Membership]] = {}
+        for each in self.memberships():
+            members.setdefault(each.book_id, []).append(each)
+        return members
 
     def end_client(self, client_id: UUID, name: str) -> User:
         """A client of the firm who signs in to see the own household."""
@@ -150,6 +182,14 @@ class Organisation:
         name = f"{desk.advisor} {number + 1}" if number else desk.advisor
         opened_on = self._days.dates[0]
         return Book(named_id("book", name), team.id, team.unit_id, name, fold(name), opened_on, 1)
+
+    def _place(self, group: int) -> int:
+        return group // GROUPS_A_ROUND * len(DESKS) + group % len(DESKS)
+
+    def _staff_of(self, book: Book, desk: Desk) -> Staff:
+        unit, supervisor, *_ = TEAMS[desk.team]
+        people = (desk.advisor, supervisor, MANAGERS[UNITS.index(unit)])
+        return Staff(book.id, *(self._user_of[name].id for name in people))
 
     def _membership(
         self, book: Book, user: str, kind: MembershipKind, time: tuple[int, int] | None = None

@@ -8,6 +8,10 @@ from domain.demo.days import LAST
 from domain.demo.stories import Story
 
 SCRIPTED: Final = 0  # the number of the portfolio
+# The client who came from another book: its number, the day, and the number of a group in the former book.
+MOVED: Final = 5
+MOVED_ON: Final = LAST - 12
+FORMER: Final = 4
 _LAKH: Final = 10_000_000  # 1,00,000 rupees, in hundredths
 
 

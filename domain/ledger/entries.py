@@ -140,7 +140,10 @@ def signed_amount(entry: Entry) -> Decimal:
 
 
 def settlement_day(entry: Entry) -> date:
-    """When the entry settles: as stated, else the next weekday for a trade and the same day for all else."""
+    """When the entry settles: as stated, else the same day, but for a trade the next weekday.
+
+    A trade on a market that the firm knows is given that market's own day before it is booked.
+    """
     if entry.settles_on is not None:
         return entry.settles_on
     return _next_weekday(entry.traded_on) if entry.kind in TRADES else entry.traded_on

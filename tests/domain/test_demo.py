@@ -11,9 +11,11 @@ from domain.access import Role
 from domain.clients import ClientKind, ClientStatus
 from domain.demo.days import Days
 from domain.demo.firm import Account, Firm, Piece
-from domain.demo.listings import LISTINGS
+from domain.demo.listings import FUNDS, LISTINGS
 from domain.demo.market import ACTIONS
+from domain.instruments import InstrumentKind
 from domain.ledger import TRADES, Entry, Transaction, TransactionKind, booked, check_entry, fold, lowest_cash
+from domain.orders.terms import SUITABLE
 from domain.parties import NewParty, check_parties
 from domain.portfolios import PortfolioStatus
 from graph.ids import encode
@@ -49,8 +51,8 @@ def check_digit_is_right(isin: str) -> bool:
 
 
 def test_instruments_have_isins_with_a_right_check_digit() -> None:
-    isins = [listing.instrument.isin for listing in LISTINGS]
-    assert len(set(isins)) == 80
+    isins = [listing.instrument.isin for listing in LISTINGS] + [fund.instrument.isin for fund in FUNDS]
+    assert (len(LISTINGS), len(FUNDS), len(set(isins))) == (80, 4, 84)
     assert [isin for isin in isins if len(isin) != 12 or not check_digit_is_right(isin)] == []
     assert not check_digit_is_right("INE040A01035")
 
@@ -120,6 +122,7 @@ def test_the_guide_can_print_these_ids() -> None:
     assert first.accounts[0].portfolio.account_number == "ACC-10000001"
     assert encode("instrument", symbols["HDFCBANK"]) == "instrument_0176cab184007161b600b2c26f399d0f"
     assert encode("instrument", symbols["RELIANCE"]) == "instrument_0176cab18401719eaeb7d549dc5f07d8"
+    assert encode("instrument", FUNDS[0].instrument.id) == "instrument_0176cab184507515b50f215d81e63bc7"
 
 
 def test_ids_are_of_version_7_and_sort_by_creation() -> None:
@@ -210,6 +213,17 @@ def test_raw_prices_fall_on_the_day_of_a_split_or_bonus() -> None:
         assert closes[-1] == market.listings[symbol].close
 
 
+def test_funds_have_values_of_four_places_and_one_that_suits_each_risk_profile() -> None:
+    market = firm(6).market
+    for fund in FUNDS:
+        values = market.values[fund.symbol]
+        assert (len(values), values[-1]) == (783, fund.value)
+        assert market.price(fund.symbol, 782).as_tuple().exponent == -4
+        assert fund.instrument.kind is InstrumentKind.FUND
+    for suitable in SUITABLE.values():
+        assert any(fund.instrument.risk in suitable for fund in FUNDS)
+
+
 def test_clients_are_of_all_kinds_with_the_parties_that_these_need(whole: list[Piece]) -> None:
     made = [dossier for piece in whole for dossier in piece.dossiers]
     assert {dossier.client.kind for dossier in made} == set(ClientKind)
@@ -235,5 +249,5 @@ def test_the_firm_has_the_size_that_is_promised(whole: list[Piece]) -> None:
     assert (len(organisation.units), len(organisation.teams), len(organisation.users) + 1) == (3, 6, 24)
     assert {user.role for user in organisation.users} | {Role.CLIENT} == set(Role)
     assert all(60 <= counts[str(book.id)] <= 72 for book in organisation.books)
-    assert len(list(made.market.prices())) == 80 * 783
+    assert len(list(made.market.prices())) == 84 * 783
     assert len(list(made.market.rates())) == 5 * 783

@@ -24,7 +24,7 @@ from domain.clients import (
 )
 from domain.entities import Entity, IdMaker
 from domain.identity import Credential, Session, User, UserStatus
-from domain.instruments import FxRate, Instrument, InstrumentStatus, Price
+from domain.instruments import FxRate, Instrument, InstrumentKind, InstrumentStatus, Price, RiskLevel
 from domain.portfolios import Portfolio, PortfolioStatus
 from domain.text import fold
 from domain.valuation import AssetClass
@@ -212,6 +212,9 @@ class Make:
             currency="INR",
             lot_size=Decimal(1),
             status=InstrumentStatus.ACTIVE,
+            kind=InstrumentKind.SHARE,
+            tick_size=Decimal("0.05"),
+            risk=RiskLevel.HIGH,
         )
         instrument = msgspec.structs.replace(instrument, **given)
         await self.add(instruments.instruments, instrument)

@@ -19,7 +19,7 @@ from domain.identity import User
 from domain.instruments import Instrument
 from graph.ids import encode, id_of
 from persistence import clients as client_tables
-from tests.factories import ledger, people
+from tests.factories import jobs, ledger, people, trading
 from tests.factories.firm import Make, SignedIn
 
 DAY: Final = timedelta(days=1)
@@ -67,7 +67,7 @@ class House:
         prefix = row_id.rpartition("_")[0]
         if prefix in EVERYBODYS:
             return True
-        if prefix == "notification":
+        if prefix in {"job", "notification"}:
             return self.rows[row_id][1] == person.user.user.id
         if prefix == "user":
             return self._knows(person, row_id)
@@ -110,6 +110,8 @@ async def house(make: Make) -> House:
     firm = House(make, await make.instrument("INFY"), admin.user)
     await make.price(firm.instrument, date(2025, 1, 6), "100")
     firm.add(firm.instrument)
+    # Admins alone see it, and there is one.
+    firm.add(await jobs.dead(make), client=admin.user.id)
     firm.add(admin.user)
     firm.people["admin"] = Person(admin, None, None)
     await _person(firm, "auditor", Role.AUDITOR, None, None)
@@ -186,6 +188,8 @@ async def _client(firm: House, book: Book) -> None:
     firm.add(client, book.id, client.id)
     await _named_after_itself(make, "clients", "client", client.id, "name", "email")
     await _named_after_itself(make, "client_profiles", "client", client.id, "notes")
+    reminder = (make.new_id(), client.id, date(2030, 1, 1), make.now)
+    await make.connection.execute("insert into kyc_reminders values ($1, $2, $3, $4)", *reminder)
     await make.add(client_tables.client_tax_ids, TaxId(client.id, b"sealed", encode("client", client.id)))
     party = await people.party(make, client)
     await _named_after_itself(make, "client_parties", "party", party.id, "name", "relationship")
@@ -203,7 +207,11 @@ async def _portfolio(firm: House, client: Client) -> None:
     deposit = await ledger.deposit(make, portfolio, firm.clerk, id=entry, reference=encode("transaction", entry))
     # Each balance is a power of two, so that a sum tells of whom it is the sum.
     await ledger.cash(make, portfolio, str(2 ** len(firm.ids("portfolio"))))
-    for row in (portfolio, position, ledger.lot_of(position), deposit):
+    order = await trading.order(make, portfolio, firm.instrument, firm.clerk)
+    await _named_after_itself(make, "orders", "order", order.id, "reason")
+    await trading.fill(make, order, deposit)
+    await make.connection.execute("insert into day_values values ($1, $2, 1)", portfolio.id, date(2025, 1, 6))
+    for row in (portfolio, position, ledger.lot_of(position), deposit, order):
         firm.add(row, client.book_id, client.id)
 
 

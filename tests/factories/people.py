@@ -54,6 +54,7 @@ async def notification(make: Make, user: User, **given: Any) -> Notification:
         client_id=None,
         portfolio_id=None,
         transaction_id=None,
+        order_id=None,
         amount=None,
         currency=None,
         read_at=None,

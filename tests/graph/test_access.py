@@ -22,22 +22,32 @@ from tests.support.story import Story
 # What each mutation of the schema needs; None where everybody may who has a session, or wants one.
 NEEDS: Final[Mapping[str, Action | None]] = {
     "addMember": Action.MANAGE_MEMBERS,
+    "amendOrder": Action.PLACE_ORDER,
+    "approveOrder": Action.APPROVE_ORDER,
     "archiveClient": Action.UPDATE_CLIENT,
+    "cancelOrder": Action.PLACE_ORDER,
+    "clearMarketDay": Action.MANAGE_MARKETS,
     "createClient": Action.CREATE_CLIENT,
     "createHousehold": Action.CREATE_CLIENT,
+    "declineOrder": Action.APPROVE_ORDER,
     "deleteClient": Action.UPDATE_CLIENT,
+    "draftOrder": Action.PLACE_ORDER,
     "endMembership": Action.MANAGE_MEMBERS,
     "markAllNotificationsRead": Action.MARK_NOTIFICATIONS,
     "markNotificationsRead": Action.MARK_NOTIFICATIONS,
     "moveClient": Action.MOVE_CLIENT,
     "openBook": Action.OPEN_BOOK,
     "openPortfolio": Action.OPEN_PORTFOLIO,
+    "placeOrder": Action.PLACE_ORDER,
     "recordTransaction": Action.RECORD_TRANSACTION,
     "refreshSession": None,
     "renameHousehold": Action.UPDATE_CLIENT,
+    "retryJob": Action.MANAGE_JOBS,
     "reverseTransaction": Action.REVERSE_TRANSACTION,
+    "setMarketDay": Action.MANAGE_MARKETS,
     "signIn": None,
     "signOut": None,
+    "submitOrder": Action.PLACE_ORDER,
     "updateClient": Action.UPDATE_CLIENT,
     "updatePortfolio": Action.OPEN_PORTFOLIO,
 }
@@ -67,7 +77,7 @@ def test_every_mutation_and_every_role_has_its_rule() -> None:
 
 def test_the_table_is_the_firms() -> None:
     leading = {Role.ADMIN, Role.BU_MANAGER, Role.SUPERVISOR}
-    for action in (Action.OPEN_BOOK, Action.MANAGE_MEMBERS, Action.MOVE_CLIENT):
+    for action in (Action.OPEN_BOOK, Action.MANAGE_MEMBERS, Action.MOVE_CLIENT, Action.APPROVE_ORDER):
         assert {role for role in Role if action in ALLOWED[role]} == leading
     reading = {Role.VIEWER, Role.AUDITOR, Role.ANALYST, Role.CLIENT, Role.SERVICE}
     for role in Role:

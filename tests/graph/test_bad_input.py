@@ -59,6 +59,11 @@ NASTY: Final[dict[str, list[Any]]] = {
         *("0001-01-01", "9999-12-31", "2026-02-30", "0000-01-01", "10000-01-01", "2026-1-1", "2026-W01-1"),
         *("2026-01-01T00:00:00Z", "٢٠٢٦-٠١-٠١", "", "\x00", "\ud800", 5, {}),
     ],
+    "DateTime": [
+        *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"),
+        *("2026-01-05", "2026-01-05T04:00:00", "2026-01-05T25:00Z", "2026-01-05T04:00:00+99:00", "", "\x00"),
+        *("\ud800", 5, {}),
+    ],
     "Boolean": ["true", 0, {}],
 }
 CODES: Final = {"VALIDATION_ERROR", "NOT_FOUND", "UNAUTHENTICATED"}
@@ -169,13 +174,18 @@ async def known(stage: Stage, admin: SignedIn) -> dict[str, str]:
     return {name: id_of(row) for name, row in rows.items()}
 
 
+# Where the fields of a type are found, if not beneath a node.
+PLACES: Final = {"Query": "{}", "Market": 'market(exchange: "XNSE") {{ {} }}'}
+
+
 def arguments() -> Iterator[Any]:
     """Every argument of every field of the schema, but for those of lists and mutations."""
     for name, kind in INPUTS.schema.type_map.items():
         if not isinstance(kind, GraphQLObjectType) or name.startswith(("__", "Mutation", "Subscription")):
             continue
         for field, shown in kind.fields.items():
-            for argument in shown.args if "first" not in shown.args else ():
+            plain = {name for name, each in shown.args.items() if is_leaf_type(get_named_type(each.type))}
+            for argument in sorted(plain) if "first" not in shown.args else ():
                 yield pytest.param(name, field, argument, id=f"{name}.{field}({argument})")
 
 
@@ -191,8 +201,8 @@ async def test_no_argument_of_a_field_is_an_internal_error(
     ]
     below = "" if is_leaf_type(get_named_type(shown.type)) else " { __typename }"
     asked_for = f"{field}({', '.join([f'{argument}: $value', *others])}){below}"
-    text = asked_for if parent == "Query" else f"node(id: $id) {{ ... on {parent} {{ {asked_for} }} }}"
-    of_parent = {} if parent == "Query" else {"id": known[parent]}
+    text = PLACES.get(parent, f"node(id: $id) {{{{ ... on {parent} {{{{ {{}} }}}} }}}}").format(asked_for)
+    of_parent = {} if parent in PLACES else {"id": known[parent]}
     head = f"$value: {shown.args[argument].type}" + (", $id: ID!" if of_parent else "")
     inner = get_named_type(shown.args[argument].type)
     assert isinstance(inner, GraphQLScalarType | GraphQLEnumType)
@@ -200,6 +210,27 @@ async def test_no_argument_of_a_field_is_an_internal_error(
         wanted = [value] if "[" in str(shown.args[argument].type) else value
         answer = await asked(stage, admin, f"query ({head}) {{ {text} }}", value=wanted, **of_parent)
         checked(answer, value, f"{parent}.{field}({argument})")
+
+
+PREVIEW: Final = INPUTS.schema.type_map["PreviewOrderInput"]
+
+
+@pytest.mark.parametrize("leaf", [*INPUTS.leaves(PREVIEW)], ids=repr)  # type: ignore[arg-type] # an input type by its name
+async def test_no_place_of_a_preview_is_an_internal_error(
+    stage: Stage, admin: SignedIn, known: dict[str, str], leaf: Leaf
+) -> None:
+    query = "query ($input: PreviewOrderInput!) { previewOrder(input: $input) { accepted checks { error { code } } } }"
+    given = {
+        "portfolioId": known["Portfolio"],
+        "instrumentId": known["Instrument"],
+        "side": "BUY",
+        "kind": "LIMIT",
+        "quantity": "1",
+        "limitPrice": "100",
+    }
+    assert (await asked(stage, admin, query, input=given)).codes == []
+    for value in nasty(leaf):
+        checked(await asked(stage, admin, query, input=given | {leaf.field: value}), value, f"preview {leaf}")
 
 
 @pytest.mark.parametrize("listing", LISTS, ids=repr)

@@ -7,7 +7,7 @@ from graphql import GraphQLObjectType
 from domain.access import Role
 from graph.ids import ENTITIES, PREFIXES, decode, encode, id_of, split
 from graph.node_queries import BY_IDS, MOST
-from tests.factories import ledger, people
+from tests.factories import jobs, ledger, people, trading
 from tests.factories.firm import Make
 from tests.support.gql import Gql
 from tests.support.inputs import Inputs
@@ -63,6 +63,8 @@ async def everything(make: Make) -> tuple[Any, dict[str, str]]:
         ledger.lot_of(position),
         await people.party(make, client),
         await people.notification(make, admin.user),
+        await jobs.dead(make),
+        await trading.order(make, portfolio, instrument, admin.user),
     ]
     ids = {id_of(row).rpartition("_")[0]: id_of(row) for row in rows}
     assert admin.user.unit_id

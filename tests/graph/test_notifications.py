@@ -280,6 +280,7 @@ async def test_an_event_that_nobody_rang_for_arrives_by_the_slow_poll(
             client_id=None,
             portfolio_id=None,
             transaction_id=None,
+            order_id=None,
             amount=None,
             currency=None,
             read_at=None,

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.access import Role
-from domain.valuation import AssetClass
+from domain.access import SYSTEM, Role
+from domain.valuation import AssetClass, days
+from domain.work import Work
 from graph.context import Context
 from graph.dated import Batch
 from graph.ids import id_of
@@ -17,6 +18,7 @@ from tests.factories.firm import Make
 from tests.support.desk import DAY, Desk, made
 from tests.support.gql import Gql
 from tests.support.statements import Statements
+from tests.support.worker import drained
 
 VALUATION = """
 value { amount currency } cash { amount } invested { amount } unrealisedGain { amount } realisedGain { amount }
@@ -320,6 +322,33 @@ async def test_a_series_is_the_value_on_each_of_its_days(desk: Desk) -> None:
     for day, amount in await series(desk, "DAY", "2024-03-01", "2024-03-12"):
         seen = await valued(desk, date.fromisoformat(day))
         assert (seen["value"] and seen["value"]["amount"]) == amount
+
+
+async def test_a_series_of_past_days_is_what_the_night_has_stored(desk: Desk, statements: Statements) -> None:
+    first, last = desk.today - 30 * DAY, desk.today - 3 * DAY
+    for ago, price in ((40, "40"), (20, "60"), (12, "70")):
+        await desk.make.price(desk.shares["HDFCBANK"], desk.today - ago * DAY, price)
+    made(await desk.record("DEPOSIT", first, amount="1000"))
+    made(await desk.record("BUY", first + 2 * DAY, "HDFCBANK", quantity="10", price="50"))
+    for interval in ("DAY", "WEEK", "MONTH"):
+        await desk.gql.services.doors.write(SYSTEM, "test", _enqueue_fill)
+        calculated = await series(desk, interval, str(first), str(last))
+        await drained(desk.gql.services)
+        with statements.counted() as seen:
+            assert await series(desk, interval, str(first), str(last)) == calculated
+        # The viewer, the portfolio, and its stored days: neither its ledger nor any price.
+        assert len(seen) == 3
+        wrong = made(await desk.record("DEPOSIT", first + 9 * DAY, amount="5"))
+        later = [(on, str(int(value or 0) + 5 * (on >= str(first + 9 * DAY)))) for on, value in calculated]
+        assert await series(desk, interval, str(first), str(last)) == later
+        await drained(desk.gql.services)
+        assert await series(desk, interval, str(first), str(last)) == later
+        made(await desk.reverse(wrong["id"]))
+        assert await series(desk, interval, str(first), str(last)) == calculated
+
+
+async def _enqueue_fill(work: Work) -> None:
+    work.enqueue(days.fill)
 
 
 async def test_a_series_has_a_beginning_an_end_and_not_too_many_points(desk: Desk) -> None:

@@ -72,7 +72,7 @@ async def test_what_may_not_set_up_is_told_in_one_sentence_and_createrole_suffic
 async def test_a_database_that_the_role_does_not_own_is_one_sentence(foreign: EmbeddedServer) -> None:
     tenant = await made(foreign, "tenant", "", owned=False)
     await run(foreign, "grant steward_owner, steward_app to tenant")
-    with pytest.raises(SetupError, match=r"^The database .*permission denied for schema public"):
+    with pytest.raises(SetupError, match=r"^The database .*permission denied for database tenant"):
         await migrate(tenant)
 
 

@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 FILL = (
     """
     insert into instruments select gen_random_uuid(), 'S' || n, 'I' || n, 'n', 'n', 'EQUITY', 's', 'XNSE', 'INR', 1,
-        'ACTIVE' from generate_series(1, 100) n
+        'ACTIVE', 'SHARE', 0.05, 'HIGH' from generate_series(1, 100) n
     """,
     """
     insert into prices select i.id, date '2026-01-05' - day, 100 + day

@@ -15,6 +15,7 @@ TEXTS: Final = {
     "text": ["zo", "ar", "s", "b a", "client", "nobody", ""],
     "tag": ["vip", "x"],
     "currency": ["INR", "USD"],
+    "names": ["books.count", "nothing"],
     "accountNumber": ["ACC-000001", "x"],
 }
 

@@ -26,12 +26,21 @@ TELLING: Final = {
     "currency": "INR",
     "baseCurrency": "INR",
     "email": "asha@example.org",
+    "exchange": "XNSE",
     "phone": "+91 98123 45678",
     "language": "hi",
     "taxId": "ABCDE1234F",
     "name": "Asha Rao",
 }
-PLAIN: Final = {"String": "Text", "Int": 1, "Boolean": True, "Decimal": "1", "Date": "2026-01-05", "Float": 1.0}
+PLAIN: Final = {
+    "String": "Text",
+    "Int": 1,
+    "Boolean": True,
+    "Decimal": "1",
+    "Date": "2026-01-05",
+    "DateTime": "2026-01-05T04:00:00Z",
+    "Float": 1.0,
+}
 
 
 class Leaf:

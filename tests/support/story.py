@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from domain.access import Role
 from graph.ids import id_of
+from tests.factories import jobs, trading
 from tests.factories.firm import PASSWORD, Make, SignedIn
 from tests.support.gql import Gql
 
@@ -107,6 +108,47 @@ class Story:
         key = f"key {next(self.make.numbers)}"
         return {"transactionId": await self._transaction(), "reason": "It was another's.", "idempotencyKey": key}
 
+    async def place_order(self) -> dict[str, Any]:
+        made = await trading.desk(self.make, self.gql.as_(self.admin))
+        return {
+            "portfolioId": id_of(made.portfolio),
+            "instrumentId": id_of(made.share),
+            "side": "BUY",
+            "quantity": "10",
+            "idempotencyKey": f"key {next(self.make.numbers)}",
+        }
+
+    async def draft_order(self) -> dict[str, Any]:
+        return await self.place_order()
+
+    async def _order(self, mutation: str = "placeOrder", **given: Any) -> dict[str, Any]:
+        payload = await self.gql.change(mutation, "order { id version }", **await self.place_order(), **given)
+        return {"orderId": payload["order"]["id"], "version": payload["order"]["version"]}
+
+    async def submit_order(self) -> dict[str, Any]:
+        return await self._order("draftOrder")
+
+    async def amend_order(self) -> dict[str, Any]:
+        return {**await self._order(), "quantity": "11"}
+
+    async def cancel_order(self) -> dict[str, Any]:
+        return {"orderId": (await self._order("draftOrder"))["orderId"]}
+
+    async def approve_order(self) -> dict[str, Any]:
+        made = await trading.desk(self.make, self.gql, cash="9000000")
+        placed = (await made.place(quantity="30000"))["order"]
+        return {"orderId": placed["id"], "version": placed["version"]}
+
+    async def decline_order(self) -> dict[str, Any]:
+        return {"orderId": (await self.approve_order())["orderId"], "reason": "Zyxwvut has changed its mind."}
+
+    async def set_market_day(self) -> dict[str, Any]:
+        return {"exchange": "XNSE", "day": "2026-01-26", "note": "Closed"}
+
+    async def clear_market_day(self) -> dict[str, Any]:
+        await self.gql.change("setMarketDay", "specialDay { day }", **await self.set_market_day())
+        return {"exchange": "XNSE", "day": "2026-01-26"}
+
     async def mark_notifications_read(self) -> dict[str, Any]:
         await self._transaction()
         found = await self.gql.run("{ notifications(first: 1) { nodes { id } } }")
@@ -115,6 +157,9 @@ class Story:
     async def mark_all_notifications_read(self) -> dict[str, Any]:
         await self._transaction()
         return {}
+
+    async def retry_job(self) -> dict[str, Any]:
+        return {"jobId": id_of(await jobs.dead(self.make))}
 
     def scene(self, mutation: str) -> Callable[[], Awaitable[dict[str, Any]]]:
         """What makes the input of a mutation."""

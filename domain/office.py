@@ -1,0 +1,38 @@
+"""What the background does: all jobs by name, and those among them that run by the clock."""
+
+from typing import Final
+
+from domain import kyc
+from domain.jobs import Job, Schedule
+from domain.markets import publishing
+from domain.orders import execution
+from domain.valuation import days
+
+# A job that is not named here is never run: what enqueues it says so in its test.
+JOBS: Final[tuple[Job, ...]] = (
+    days.fill,
+    days.rewrite,
+    execution.end,
+    execution.expire,
+    execution.follow_up,
+    execution.lapse,
+    execution.reconcile,
+    execution.resolve,
+    execution.send,
+    kyc.expire_ended,
+    kyc.tell_ending,
+    publishing.publish,
+)
+
+SCHEDULES: Final[tuple[Schedule, ...]] = (
+    # After the end of the day in UTC; at all other hours, for a night that was missed.
+    Schedule(days.fill, "20 * * * *"),
+    # At noon in UTC a day is over everywhere; at midnight, for a noon that was missed.
+    Schedule(kyc.expire_ended, "5 0,12 * * *"),
+    Schedule(kyc.tell_ending, "30 2,14 * * *"),
+    # Orders end with their session, and what the broker does by itself is heard of within a minute or two.
+    Schedule(execution.expire, "* * * * *"),
+    Schedule(execution.follow_up, "* * * * *"),
+    # Exchanges close all around the day; a run that finds nothing to ask for costs three statements.
+    Schedule(publishing.publish, "*/10 * * * *"),
+)
