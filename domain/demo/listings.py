@@ -22,6 +22,8 @@ _CLASSES: Final = {
     "cash": AssetClass.CASH,
 }
 
+# What is held on an exchange by funds alone.
+_OF_FUNDS: Final = {AssetClass.GOLD, AssetClass.DEBT, AssetClass.COMMODITY, AssetClass.CASH}
 _RISKS: Final = {
     AssetClass.CASH: RiskLevel.LOW,
     AssetClass.DEBT: RiskLevel.LOW,
@@ -166,9 +168,9 @@ class Fund(msgspec.Struct, frozen=True):
         return self.instrument.symbol
 
 
-def _kind(isin: str, name: str, sector: str) -> InstrumentKind:
+def _kind(isin: str, name: str, sector: str, asset_class: AssetClass) -> InstrumentKind:
     is_fund = isin.startswith("INF") or "ETF" in name or "ETC" in name or sector.endswith("Funds")
-    return InstrumentKind.ETF if is_fund else InstrumentKind.SHARE
+    return InstrumentKind.ETF if is_fund or asset_class in _OF_FUNDS else InstrumentKind.SHARE
 
 
 def _listing(order: int, fields: tuple[str, ...]) -> Listing:
@@ -185,7 +187,7 @@ def _listing(order: int, fields: tuple[str, ...]) -> Listing:
         currency=currency,
         lot_size=Decimal(lot),
         status=InstrumentStatus.ACTIVE,
-        kind=_kind(isin, name, sector),
+        kind=_kind(isin, name, sector, _CLASSES[kind]),
         tick_size=Decimal("0.05") if exchange == "XNSE" else Decimal("0.01"),
         risk=_RISKS[_CLASSES[kind]],
     )

@@ -1,9 +1,11 @@
 -- Orders, their fills, the paper broker's own book, and what an order must know of an instrument.
 
 alter table instruments add column kind text, add column tick_size numeric(24, 10), add column risk text;
--- What a firm holds already: funds by the issuer codes of India's fund houses and by their names, all else as shares.
+-- What a firm holds already: funds by the issuer codes of India's fund houses, by their names and by what only funds
+-- hold on an exchange, all else as shares.
 update instruments set
-    kind = case when isin like 'INF%' or name like '%ETF%' or name like '%ETC%' or sector like '%Funds' then 'ETF' else 'SHARE' end,
+    kind = case when isin like 'INF%' or name like '%ETF%' or name like '%ETC%' or sector like '%Funds'
+            or asset_class in ('GOLD', 'DEBT', 'COMMODITY', 'CASH') then 'ETF' else 'SHARE' end,
     tick_size = case when exchange = 'XNSE' then 0.05 else 0.01 end,
     risk = case
         when asset_class in ('CASH', 'DEBT') then 'LOW'
