@@ -30,6 +30,8 @@ class NotificationKind(StrEnum):
     ORDER_PARTLY_FILLED: An order of a client of yours was filled in part.
     ORDER_REJECTED: An order was declined by an approver or by the broker.
     ORDER_EXPIRED: The time of an order is over.
+    ORDER_CANCELLED: The broker has ended an order by itself; what was filled before stays filled.
+    ORDER_UNCERTAIN: The broker's word on an order is missing, or cannot be true; it is asked again.
     APPROVAL_WANTED: An order waits for your approval.
     ORDER_APPROVED: An order of yours was approved.
     """
@@ -45,6 +47,8 @@ class NotificationKind(StrEnum):
     ORDER_PARTLY_FILLED = "ORDER_PARTLY_FILLED"
     ORDER_REJECTED = "ORDER_REJECTED"
     ORDER_EXPIRED = "ORDER_EXPIRED"
+    ORDER_CANCELLED = "ORDER_CANCELLED"
+    ORDER_UNCERTAIN = "ORDER_UNCERTAIN"
     APPROVAL_WANTED = "APPROVAL_WANTED"
     ORDER_APPROVED = "ORDER_APPROVED"
 

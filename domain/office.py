@@ -5,7 +5,7 @@ from typing import Final
 from domain import kyc
 from domain.jobs import Job, Schedule
 from domain.markets import publishing
-from domain.orders import execution
+from domain.orders import execution, redating
 from domain.valuation import days
 
 # A job that is not named here is never run: what enqueues it says so in its test.
@@ -15,10 +15,11 @@ JOBS: Final[tuple[Job, ...]] = (
     execution.end,
     execution.expire,
     execution.follow_up,
-    execution.lapse,
+    execution.expire_order,
     execution.reconcile,
     execution.resolve,
     execution.send,
+    redating.redate,
     kyc.expire_ended,
     kyc.tell_ending,
     publishing.publish,
@@ -33,6 +34,8 @@ SCHEDULES: Final[tuple[Schedule, ...]] = (
     # Orders end with their session, and what the broker does by itself is heard of within a minute or two.
     Schedule(execution.expire, "* * * * *"),
     Schedule(execution.follow_up, "* * * * *"),
+    # An exchange announces a special day long before it; an order for that day is brought to it soon.
+    Schedule(redating.redate, "*/5 * * * *"),
     # Exchanges close all around the day; a run that finds nothing to ask for costs three statements.
     Schedule(publishing.publish, "*/10 * * * *"),
 )

@@ -16,6 +16,7 @@ from domain.ledger import (
     TRADES,
     Entry,
     Holding,
+    Holdings,
     Transaction,
     TransactionKind,
     booked,
@@ -115,7 +116,8 @@ async def reverse(work: Work, viewer: Viewer, key: str, wanted: Reversal) -> Tra
     """Take back a wrong entry, as though it had never been recorded, and refold what it touched.
 
     A repeat of `key` gives the first result. Refuses: INVALID_VALUE, NOT_REVERSIBLE, ALREADY_REVERSED,
-    INSUFFICIENT_HOLDING (later sales rely on the entry), ARCHIVED, IDEMPOTENCY_CONFLICT.
+    INSUFFICIENT_HOLDING (later sales or open orders rely on the entry), INSUFFICIENT_CASH (open orders rely on it),
+    ARCHIVED, IDEMPOTENCY_CONFLICT.
     """
     require(viewer, Action.REVERSE_TRANSACTION)
     new_id, repeated = await claim(work, viewer, "reverseTransaction", key, wanted)
@@ -136,6 +138,7 @@ async def reverse(work: Work, viewer: Viewer, key: str, wanted: Reversal) -> Tra
         recorded_by=viewer.user_id,
         note=reason,
     )
+    await _check_left(work, viewer, entries, taken_back)
     instrument = await _instrument(work, viewer, wrong.instrument_id)
     await _book(work, portfolio, instrument, [*entries, taken_back], taken_back)
     await _tell(work, viewer, NotificationKind.ENTRY_REVERSED, taken_back)
@@ -167,6 +170,29 @@ async def _check_cover(work: Work, viewer: Viewer, entries: Sequence[Transaction
         if left < units:
             message = f"Open orders are to sell {units.normalize():f} units, and {left.normalize():f} would be left."
             raise Refusal(RefusalCode.INSUFFICIENT_HOLDING, message, ("input", "quantity"), missing=units - left)
+
+
+async def _check_left(work: Work, viewer: Viewer, entries: Sequence[Transaction], taken_back: Transaction) -> None:
+    """Refuse to take back what open orders rely on: they are cancelled first."""
+    portfolio_id, currency, instrument_id = taken_back.portfolio_id, taken_back.currency, taken_back.instrument_id
+    cash, units = await work.orders.reserved(viewer, portfolio_id, currency, instrument_id)
+    if not cash and not units:
+        return
+    field = ("input", "transactionId")
+    before, after = (fold(each, field=field) for each in (entries, [*entries, taken_back]))
+    left = after.cash.get(currency, Decimal(0))
+    if left < cash and left < before.cash.get(currency, Decimal(0)):
+        message = f"Open orders reserve {cash} {currency}, and {left} would be left; cancel them first."
+        raise Refusal(RefusalCode.INSUFFICIENT_CASH, message, field, missing=cash - left)
+    held, kept = (_units(each, instrument_id) for each in (before, after))
+    if kept < units and kept < held:
+        message = f"Open orders are to sell {units.normalize():f} units, and {kept.normalize():f} would be left."
+        raise Refusal(RefusalCode.INSUFFICIENT_HOLDING, message, field, missing=units - kept)
+
+
+def _units(holdings: Holdings, instrument_id: UUID | None) -> Decimal:
+    held = holdings.positions.get(instrument_id) if instrument_id else None
+    return held.quantity if held else Decimal(0)
 
 
 def _check_cash(entries: Sequence[Transaction], recorded: Transaction, reserved: Decimal) -> None:

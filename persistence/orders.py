@@ -37,6 +37,7 @@ from domain.orders import (
     WORKING,
     Attention,
     BlotterTotal,
+    Executed,
     Fill,
     Order,
     OrderKind,
@@ -49,6 +50,7 @@ from persistence.metadata import AMOUNT, MOMENT, QUANTITY, TEXTS, UUIDS, enum_co
 from persistence.repository import Listed, Repository
 from persistence.scope import by_book, through
 from persistence.sql import columns
+from persistence.transactions import transactions
 
 
 def _among(statuses: Sequence[OrderStatus]) -> str:
@@ -58,6 +60,7 @@ def _among(statuses: Sequence[OrderStatus]) -> str:
 # Written out, so that the partial indexes of open orders serve.
 IS_OPEN: Final = literal_column(f"status in ({_among([*OPEN])})", Boolean)
 IS_WORKING: Final = literal_column(f"status in ({_among([*WORKING])})", Boolean)
+IS_UNCERTAIN: Final = literal_column("attention is not null", Boolean)
 IS_PENDING: Final = literal_column("status = 'PENDING_APPROVAL'", Boolean)
 
 orders = table(
@@ -84,6 +87,7 @@ orders = table(
     Column("trades_on", Date, nullable=False),
     Column("expires_at", MOMENT, nullable=False),
     Column("placed_by", Uuid, ForeignKey("users.id"), nullable=False),
+    Column("terms_by", Uuid, ForeignKey("users.id"), nullable=False),
     Column("placed_at", MOMENT, nullable=False),
     Column("approved_by", Uuid, ForeignKey("users.id")),
     Column("approved_at", MOMENT),
@@ -101,7 +105,7 @@ orders = table(
     CheckConstraint("amount > 0", name="amount"),
     CheckConstraint("quantity is not null or amount is not null", name="size"),
     CheckConstraint("(kind = 'LIMIT') = (limit_price is not null)", name="limit_price"),
-    CheckConstraint("approved_by <> placed_by", name="approval"),
+    CheckConstraint("approved_by <> placed_by and approved_by <> terms_by", name="approval"),
     # No reservation is left behind, whatever a verb forgets.
     CheckConstraint(
         f"(reserved_cash = 0 and reserved_quantity = 0) or status in ({_among([*OPEN])})", name="reservation"
@@ -111,10 +115,13 @@ orders = table(
     Index(None, "placed_at", "id"),
     Index(None, "portfolio_id", "placed_at", "id"),
     Index(None, "client_id", "placed_at", "id"),
+    Index(None, "placed_by", "placed_at", "id"),
+    Index(None, "instrument_id", "placed_at", "id"),
     Index(None, "book_id", "trades_on", "id"),
     Index(None, "trades_on", "id"),
     Index("orders_open_portfolio_idx", "portfolio_id", postgresql_where=IS_OPEN),
     Index("orders_open_book_idx", "book_id", "placed_at", "id", postgresql_where=IS_OPEN),
+    Index("orders_uncertain_idx", "book_id", "placed_at", "id", postgresql_where=IS_UNCERTAIN),
     Index("orders_pending_idx", "book_id", "placed_at", "id", postgresql_where=IS_PENDING),
     Index("orders_checked_idx", "checked_at", postgresql_where=IS_WORKING),
     Index("orders_expires_idx", "expires_at", postgresql_where=IS_OPEN),
@@ -163,6 +170,11 @@ EXPIRED = (
 )
 
 
+AHEAD = select(*columns(Order, orders)).where(
+    IS_OPEN, orders.c.trades_on >= bindparam("day", type_=Date), orders.c.ending.is_(None)
+)
+
+
 def _due() -> Any:
     due = (
         select(orders.c.id)
@@ -196,7 +208,8 @@ FILTERS: Final = dict(
         plain("trades_to", lambda: orders.c.trades_on <= bindparam("trades_to", type_=Date)),
         ("placed_by_me", _switch(orders.c.placed_by == VIEWER)),
         ("open_only", _switch(IS_OPEN)),
-        ("awaiting_me", _switch(and_(IS_PENDING, orders.c.placed_by != VIEWER))),
+        ("uncertain_only", _switch(IS_UNCERTAIN)),
+        ("awaiting_me", _switch(and_(IS_PENDING, orders.c.placed_by != VIEWER, orders.c.terms_by != VIEWER))),
     ]
 )
 ORDERS_BY: Final = {"PLACED_AT": orders.c.placed_at, "TRADES_ON": orders.c.trades_on}
@@ -234,6 +247,10 @@ class Orders(Listed[Order]):
         values = {"checked_before": checked_before, "now": now, "most": most}
         return [row[0] for row in await self.lent.rows(TAKE_DUE, values)]
 
+    async def ahead(self, viewer: Viewer, day: date) -> list[Order]:
+        """Open orders for sessions of a day or later ones, which are not being ended."""
+        return await self.many(Order, AHEAD, viewer, day=day)
+
     async def expired(self, viewer: Viewer, moment: datetime, most: int) -> list[UUID]:
         """Open orders whose time is over, and which are not being ended already."""
         return [row[0] for row in await self.rows(EXPIRED, viewer, moment=moment, most=most)]
@@ -256,14 +273,30 @@ TOTALS = (
         func.sum(orders.c.notional),
         func.sum(orders.c.filled_value),
     )
-    .where(orders.c.trades_on == bindparam("day", type_=Date))
+    .where(orders.c.trades_on == bindparam("day", type_=Date), orders.c.status != OrderStatus.DRAFT.value)
     .group_by(orders.c.currency, orders.c.side, orders.c.status)
     .order_by(orders.c.currency, orders.c.side, orders.c.status)
+)
+# By the ledger's own day, which is that of the trade, whenever the order was placed.
+EXECUTIONS = (
+    select(
+        orders.c.currency,
+        orders.c.side,
+        func.count(),
+        func.sum(func.round(fills.c.quantity * fills.c.price, 4)),
+        func.sum(fills.c.charges),
+    )
+    .select_from(transactions)
+    .join(fills, fills.c.transaction_id == transactions.c.id)
+    .join(orders, orders.c.id == fills.c.order_id)
+    .where(transactions.c.traded_on == bindparam("day", type_=Date))
+    .group_by(orders.c.currency, orders.c.side)
+    .order_by(orders.c.currency, orders.c.side)
 )
 
 
 class Blotters(Repository):
-    """The orders of a day, summed up in one statement."""
+    """The orders of a day, and what was executed on it, each summed up in one statement."""
 
     async def totals(self, viewer: Viewer, day: date) -> list[BlotterTotal]:
         """What the orders for the sessions of a day come to."""
@@ -271,3 +304,7 @@ class Blotters(Repository):
             BlotterTotal(row[0], Side(row[1]), OrderStatus(row[2]), *row[3:])
             for row in await self.rows(TOTALS, viewer, day=day)
         ]
+
+    async def executions(self, viewer: Viewer, day: date) -> list[Executed]:
+        """What was executed on a day."""
+        return [Executed(row[0], Side(row[1]), *row[2:]) for row in await self.rows(EXECUTIONS, viewer, day=day)]

@@ -4,6 +4,7 @@ It is a counterpart like any other, so what it does is committed apart from the 
 call may be repeated.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
@@ -174,6 +175,8 @@ class PaperBroker:
         self._database = database
         self._clock = clock
         self._rules = rules
+        # Many orders at once must not keep the pool's connections from requests.
+        self._turns = asyncio.Semaphore(2)
 
     async def submit(self, instruction: Instruction) -> Report:
         """Accept an order, or a later revision of it instead of the earlier one."""
@@ -205,7 +208,7 @@ class PaperBroker:
     async def _booked(self) -> AsyncIterator[Lent]:
         """The broker's own transaction; raises BrokerUnavailable if its book cannot be reached."""
         try:
-            async with self._database.lend(SYSTEM) as lent:
+            async with self._turns, self._database.lend(SYSTEM) as lent:
                 with faults():
                     async with lent.connection.transaction():
                         yield lent

@@ -132,7 +132,7 @@ def _news_of(firm: Firm, story: OrderStory, step: Step, before: OrderStatus | No
         yield _news(NotificationKind.ORDER_APPROVED, story, step, (order.placed_by,), staff.supervisor)
     elif waited and step.status is OrderStatus.REJECTED:
         yield _news(NotificationKind.ORDER_REJECTED, story, step, (order.placed_by,), staff.supervisor)
-    elif step.status in NOTICED:
+    elif step.status in NOTICED and step.status is not OrderStatus.CANCELLED:  # all of them were asked for
         told = firm.organisation.audience(staff.book_id, step.at.date()) | {order.placed_by}
         yield _news(NOTICED[step.status], story, step, tuple(sorted(told)), None)
 

@@ -288,6 +288,7 @@ def _drafted(seen: Situation, order_id: UUID, at: datetime, placed_by: UUID) -> 
         trades_on=calendar.current_or_next(at).day,
         expires_at=expiry(seen, calendar, at),
         placed_by=placed_by,
+        terms_by=placed_by,
         placed_at=at,
         approved_by=None,
         approved_at=None,

@@ -38,9 +38,8 @@ async def amend(work: Work, viewer: Viewer, approval: ApprovalLimits, change: Am
     _check_changeable(work, before)
     check_version(before, change.version)
     wanted = _amended(before, change)
-    if before.status is OrderStatus.PENDING_APPROVAL:
-        # Whoever has set the terms does not approve them.
-        wanted = msgspec.structs.replace(wanted, placed_by=viewer.user_id)
+    # Whoever has set the terms does not approve them, and neither does whoever has placed the order.
+    wanted = msgspec.structs.replace(wanted, terms_by=viewer.user_id)
     terms = await rechecked(
         work, viewer, wanted, OF_DRAFTS if before.status is OrderStatus.DRAFT else frozenset(CHECKS)
     )

@@ -37,7 +37,7 @@ class OrderKind(StrEnum):
 
 
 class TimeInForce(StrEnum):
-    """How long an order stands.
+    """How long an order stands. Orders of funds stand for five sessions, whatever they say: a value is stated late.
 
     DAY: Until the close of the session in which it trades.
     GTC: Good till cancelled, for a year at most.
@@ -105,7 +105,8 @@ class Order(Entity, frozen=True):
 
     It is for a `quantity` or, for a fund, for an `amount`. `notional` is what the whole of it was worth when it was
     placed, approved or last amended, charges apart; `filled_value` is what its fills were worth. What is open reserves
-    cash, charges and a margin for the market included, or units. `trades_on` is the day of the market's session that
+    cash, charges and a margin for the market included, or units. `terms_by` is whoever has set
+    its present terms, by placing, drafting or amending it. `trades_on` is the day of the market's session that
     it was placed for; `ending` is what the broker has been asked to end it as; `revision` rises with each change of
     its terms, and `sent_revision` is the last one that the broker has confirmed.
     """
@@ -131,6 +132,7 @@ class Order(Entity, frozen=True):
     trades_on: date
     expires_at: datetime
     placed_by: UUID
+    terms_by: UUID
     placed_at: datetime
     approved_by: UUID | None
     approved_at: datetime | None
@@ -190,6 +192,7 @@ class OrderFilter(msgspec.Struct, frozen=True):
     trades_to: date | None = None
     placed_by_me: bool = False
     open_only: bool = False
+    uncertain_only: bool = False
     awaiting_me: bool = False
 
 
@@ -210,11 +213,22 @@ class BlotterTotal(msgspec.Struct, frozen=True):
     filled_value: Decimal
 
 
+class Executed(msgspec.Struct, frozen=True):
+    """What the fills of a trade day with one currency and side come to."""
+
+    currency: str
+    side: Side
+    count: int
+    value: Decimal
+    charges: Decimal
+
+
 class Blotter(msgspec.Struct, frozen=True):
-    """The orders for the markets' sessions of a day, summed up."""
+    """The orders for the markets' sessions of a day, and what was executed on it, summed up."""
 
     day: date
     totals: tuple[BlotterTotal, ...]
+    executions: tuple[Executed, ...]
 
     @property
     def count(self) -> int:

@@ -97,7 +97,7 @@ async def _reconciled(desk: Desk, order_id: UUID) -> None:
         return
     if order.ending is not None or order.expires_at <= desk.now:
         # Not merely asked about: asking may find a price that came after its time.
-        await _lapsed(desk, order_id)
+        await _expired(desk, order_id)
         return
     report = await _answer(desk, order_id, desk.broker.report(order_id))
     order = await (_settled(desk, order_id, report) if report else desk.write(forgotten, order_id))
@@ -143,24 +143,24 @@ async def end_expired(work: Work, viewer: Viewer) -> int:
     """End open orders whose time is over: at once those that are not with the broker; gives how many."""
     ids = await work.orders.expired(viewer, work.now, MOST_AT_ONCE)
     for order_id in ids:
-        work.enqueue(lapse, order_id)
+        work.enqueue(expire_order, order_id)
     return len(ids)
 
 
-async def lapse(desk: Desk, order_id: UUID) -> None:
+async def expire_order(desk: Desk, order_id: UUID) -> None:
     """End an order whose time is over."""
     with suppress(Unbookable):
-        await _lapsed(desk, order_id)
+        await _expired(desk, order_id)
 
 
-async def _lapsed(desk: Desk, order_id: UUID) -> None:
-    if await desk.write(run_out, order_id):
+async def _expired(desk: Desk, order_id: UUID) -> None:
+    if await desk.write(begin_expiry, order_id):
         await _ended(desk, order_id)
 
 
-async def run_out(work: Work, viewer: Viewer, order_id: UUID) -> bool:
+async def begin_expiry(work: Work, viewer: Viewer, order_id: UUID) -> bool:
     """Mark an order as over, if it is; tells whether the broker has to confirm that it ends."""
-    _, before = await _held(work, viewer, order_id)
+    _, before = await held(work, viewer, order_id)
     if before.status in WORKING and before.ending is not None:
         return True
     if before.status in FINAL or before.status is OrderStatus.DRAFT or before.expires_at > work.now:
@@ -169,12 +169,11 @@ async def run_out(work: Work, viewer: Viewer, order_id: UUID) -> bool:
         after = moved(before, OrderStatus.EXPIRED, work.now, reason="It was not approved in its time.")
         await _store(work, viewer, before, after)
         return False
-    after = msgspec.structs.replace(before, ending=OrderStatus.EXPIRED, version=before.version + 1)
-    await work.orders.replace(before, after)
+    await work.orders.replace(before, msgspec.structs.replace(before, ending=OrderStatus.EXPIRED))
     return True
 
 
-async def _held(work: Work, viewer: Viewer, order_id: UUID) -> tuple[Portfolio, Order]:
+async def held(work: Work, viewer: Viewer, order_id: UUID) -> tuple[Portfolio, Order]:
     """An order and its portfolio with the locks of client, portfolio and order, whatever state they are in.
 
     What the broker has filled is a fact, also where the client was archived since.
@@ -192,13 +191,15 @@ async def current(work: Work, viewer: Viewer, order_id: UUID) -> Order:
 
 async def forgotten(work: Work, viewer: Viewer, order_id: UUID) -> Order:
     """The order, which the broker says that it does not know: to be sent again, unless it had filled some of it."""
-    _, before = await _held(work, viewer, order_id)
+    _, before = await held(work, viewer, order_id)
     if before.status not in WORKING:
         return before
     if before.filled_quantity:
         # Sent again, it would be filled again.
-        return await _wonder(work, before, Attention.MISMATCH, "The broker does not know an order that it had filled.")
-    unsent = msgspec.structs.replace(before, sent_revision=0, version=before.version + 1)
+        return await _mark_uncertain(
+            work, viewer, before, Attention.MISMATCH, "The broker does not know an order that it had filled."
+        )
+    unsent = msgspec.structs.replace(before, sent_revision=0)
     return await work.orders.replace(before, unsent) if before.sent_revision else before
 
 
@@ -224,24 +225,31 @@ async def instruct(work: Work, viewer: Viewer, order_id: UUID) -> Instruction | 
 
 async def unanswered(work: Work, viewer: Viewer, order_id: UUID) -> None:
     """Say that the broker has not answered about an order."""
-    _, before = await _held(work, viewer, order_id)
+    _, before = await held(work, viewer, order_id)
     if before.status in WORKING:
-        await _wonder(work, before, Attention.NO_ANSWER, "The broker has not answered; it is asked again.")
+        await _mark_uncertain(
+            work, viewer, before, Attention.NO_ANSWER, "The broker has not answered; it is asked again."
+        )
 
 
 async def mismatched(work: Work, viewer: Viewer, order_id: UUID, reason: str) -> None:
     """Say that what the broker states of an order cannot be booked, and have it tried again, once for each reason."""
-    _, before = await _held(work, viewer, order_id)
-    if before.status in WORKING and await _wonder(work, before, Attention.MISMATCH, reason) is not before:
+    _, before = await held(work, viewer, order_id)
+    if (
+        before.status in WORKING
+        and await _mark_uncertain(work, viewer, before, Attention.MISMATCH, reason) is not before
+    ):
         work.enqueue(resolve, order_id, after=NEXT_PART)
 
 
-async def _wonder(work: Work, before: Order, attention: Attention, reason: str) -> Order:
+async def _mark_uncertain(work: Work, viewer: Viewer, before: Order, attention: Attention, reason: str) -> Order:
+    """Say what is wrong with the broker's word on an order, and tell of it; once, until there is another reason."""
     if before.attention is attention and before.reason == reason:
         return before
     after = msgspec.structs.replace(before, attention=attention, reason=reason, version=before.version + 1)
     stored = await work.orders.replace(before, after)
     log(work, stored)
+    await _tell(work, viewer, NotificationKind.ORDER_UNCERTAIN, stored)
     return stored
 
 
@@ -250,12 +258,12 @@ async def settle(work: Work, viewer: Viewer, order_id: UUID, report: Report) -> 
 
     A report that cannot be true books nothing, and the order says so. One that is late or repeated changes nothing.
     """
-    portfolio, order = await _held(work, viewer, order_id)
+    portfolio, order = await held(work, viewer, order_id)
     if order.status not in WORKING:
         return order
     known = await work.orders.fills_of(viewer, [order.id])
     if (reason := wrong(order, report, known, work.now)) is not None:
-        return await _wonder(work, order, Attention.MISMATCH, reason)
+        return await _mark_uncertain(work, viewer, order, Attention.MISMATCH, reason)
     names = {fill.broker_fill_id for fill in known}
     instrument = await work.instruments.one(viewer, order.instrument_id)
     fresh = list(costed(order, instrument, [fill for fill in report.fills if fill.fill_id not in names]))
@@ -271,7 +279,10 @@ async def settle(work: Work, viewer: Viewer, order_id: UUID, report: Report) -> 
         work.enqueue(reconcile, order.id, after=NEXT_PART)
     if all(getattr(order, name) == getattr(after, name) for name in changes):
         return order
-    return await _store(work, viewer, order, after, told=bool(fresh) or after.status is not order.status)
+    if not fresh and after.status is order.status and order.attention is None:
+        # The broker has taken note: nothing that anybody has seen of the order has changed, and so has no version.
+        return await work.orders.replace(order, msgspec.structs.replace(after, version=order.version))
+    return await _store(work, viewer, order, after)
 
 
 class Unbookable(Exception):  # noqa: N818 - what has happened, for whoever looks at dead jobs
@@ -330,25 +341,31 @@ NOTICED: Final = {
     OrderStatus.PARTIALLY_FILLED: NotificationKind.ORDER_PARTLY_FILLED,
     OrderStatus.REJECTED: NotificationKind.ORDER_REJECTED,
     OrderStatus.EXPIRED: NotificationKind.ORDER_EXPIRED,
+    OrderStatus.CANCELLED: NotificationKind.ORDER_CANCELLED,
 }
 
 
-async def _store(work: Work, viewer: Viewer, before: Order, after: Order, *, told: bool = True) -> Order:
+async def _store(work: Work, viewer: Viewer, before: Order, after: Order) -> Order:
     stored = await work.orders.replace(before, after)
-    if told:
-        log(work, stored)
-    kind = NOTICED.get(stored.status) if told else None
-    if kind is not None:
-        audience = await work.books.audience(viewer, stored.book_id, work.now)
-        notice = Notice(
-            kind,
-            frozenset(audience) | {stored.placed_by},
-            book_id=stored.book_id,
-            client_id=stored.client_id,
-            portfolio_id=stored.portfolio_id,
-            order_id=stored.id,
-            amount=stored.filled_value or stored.notional,
-            currency=stored.currency,
-        )
-        work.tell(notice)
+    log(work, stored)
+    # A cancellation that was asked for is news to nobody.
+    asked_for = stored.status is OrderStatus.CANCELLED and before.ending is OrderStatus.CANCELLED
+    if stored.status in NOTICED and not asked_for:
+        await _tell(work, viewer, NOTICED[stored.status], stored)
     return stored
+
+
+async def _tell(work: Work, viewer: Viewer, kind: NotificationKind, order: Order) -> None:
+    """Tell whoever has placed an order, and those who look after its client."""
+    audience = await work.books.audience(viewer, order.book_id, work.now)
+    notice = Notice(
+        kind,
+        frozenset(audience) | {order.placed_by},
+        book_id=order.book_id,
+        client_id=order.client_id,
+        portfolio_id=order.portfolio_id,
+        order_id=order.id,
+        amount=order.filled_value or order.notional,
+        currency=order.currency,
+    )
+    work.tell(notice)

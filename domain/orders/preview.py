@@ -12,7 +12,7 @@ from domain.instruments import ClosingPrice, Instrument
 from domain.ledger import Holding
 from domain.money import ZERO, Currency, arithmetic, as_currency
 from domain.orders.entities import Side
-from domain.orders.terms import ApprovalLimits, Estimate, Situation, Ticket, estimate, results
+from domain.orders.terms import UNREADABLE, ApprovalLimits, Estimate, Situation, Ticket, estimate, results
 from domain.orders.verbs import expiry, situation
 from domain.portfolios import Portfolio
 from domain.valuation import (
@@ -80,7 +80,7 @@ async def preview(work: Work, viewer: Viewer, approval: ApprovalLimits, ticket: 
     seen = await situation(work, viewer, portfolio, client, ticket)
     checks = results(seen)
     # An amount or a limit that is none has no estimate either.
-    formal = all(refusal is None for _, refusal in checks[:3])
+    formal = not any(refusal and name in UNREADABLE for name, refusal in checks)
     estimated = estimate(seen) if formal else None
     before, after = await _valued(work, viewer, portfolio, seen, estimated)
     calendar = await work.markets.calendar(seen.instrument.exchange)
@@ -140,13 +140,15 @@ async def _widened(work: Work, viewer: Viewer, market: Market, seen: Situation) 
 
 
 def _with(contents: Contents, seen: Situation, estimated: Estimate) -> Contents:
-    """The contents with the order filled at its estimate; a sale beyond the holding shows what it would leave: none."""
+    """The contents with the order filled at its estimate, a sale only as far as there is something to sell."""
     instrument, buys = seen.instrument, seen.ticket.side is Side.BUY
     with arithmetic():
         held = next((each for each in contents.positions if each.instrument_id == instrument.id), None)
         before = held.quantity if held else ZERO
-        quantity = before + estimated.quantity if buys else max(before - estimated.quantity, ZERO)
-        cash = contents.cash.get(instrument.currency, ZERO) + estimated.cash
+        traded = estimated.quantity if buys else min(estimated.quantity, before)
+        quantity = before + traded if buys else before - traded
+        moved_cash = estimated.cash * traded / estimated.quantity if estimated.quantity else ZERO
+        cash = contents.cash.get(instrument.currency, ZERO) + moved_cash
     empty = Holding(instrument.id, ZERO, ZERO, ZERO, ZERO, ())
     moved = msgspec.structs.replace(held or empty, quantity=quantity)
     others = tuple(each for each in contents.positions if each.instrument_id != instrument.id)

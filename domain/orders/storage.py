@@ -1,7 +1,7 @@
 """What orders need of storage."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
@@ -32,6 +32,10 @@ class Orders(Protocol):
 
     async def take_due(self, checked_before: datetime, now: datetime, most: int) -> list[UUID]:
         """Orders at the broker that were last asked about before a moment, which count as asked about now."""
+        ...
+
+    async def ahead(self, viewer: Viewer, day: date) -> list[Order]:
+        """Open orders for sessions of a day or later ones, which are not being ended."""
         ...
 
     async def expired(self, viewer: Viewer, moment: datetime, most: int) -> list[UUID]:

@@ -16,7 +16,6 @@ from domain.clients import Client, ClientStatus, KycStatus, RiskProfile
 from domain.errors import Refusal, RefusalCode
 from domain.instruments import ClosingPrice, Instrument, InstrumentKind, InstrumentStatus, RiskLevel
 from domain.money import (
-    AMOUNT,
     AMOUNT_LIMIT,
     ZERO,
     Money,
@@ -35,6 +34,8 @@ from domain.orders.entities import OrderKind, Side, TimeInForce
 
 # A market order may fill above the last price, so that much more cash, as a fraction, is reserved for it.
 MARGIN: Final = Decimal("0.02")
+# A fund fills at a value that nobody knows yet, a session or more after the last one.
+FUND_MARGIN: Final = Decimal("0.05")
 UNIT_STEP: Final = Decimal("0.001")
 GTC_LIFE: Final = timedelta(days=365)
 # A fund states its next value after the close, so that an order for its units outlives the session.
@@ -132,7 +133,11 @@ def _size(seen: Situation) -> Refusal | None:
         ("limitPrice", seen.ticket.limit_price, fits_number),
     ):
         if value is not None and (not fits(value) or value <= 0):
-            return _refused(RefusalCode.INVALID_VALUE, "The value must be above zero and can be stored.", field)
+            return _refused(
+                RefusalCode.INVALID_VALUE,
+                "The value must be above zero, and not larger or finer than can be kept.",
+                field,
+            )
     return None
 
 
@@ -248,7 +253,9 @@ CHECKS: Final[Mapping[str, Check]] = {
     "SUITABILITY": _suitable,
     "COVER": _covered,
 }
-FORMAL: Final = frozenset({"FORM", "SIZE", "PLACES", "TRADED", "VALUE"})
+# Without these a ticket comes to nothing that could be worked out.
+UNREADABLE: Final = frozenset({"FORM", "SIZE", "PLACES"})
+FORMAL: Final = UNREADABLE | {"TRADED", "VALUE"}
 # A draft may lack what can still be brought: cash, a renewed KYC.
 OF_DRAFTS: Final = FORMAL | {"LOT", "TICK"}
 
@@ -293,13 +300,18 @@ def estimate(seen: Situation) -> Estimate | None:
         return Estimate(price, quantity, notional, costs, -(notional + costs.total), reserved, ZERO)
 
 
+def margin(instrument: Instrument) -> Decimal:
+    """How much further than the last price a market order is expected to go at most, as a fraction."""
+    return FUND_MARGIN if instrument.kind is InstrumentKind.FUND else MARGIN
+
+
 def cash_to_reserve(instrument: Instrument, kind: OrderKind, left: Decimal, filled: Decimal = ZERO) -> Decimal:
     """What a purchase by quantity, of which so much in value is left, may still take at the dearest.
 
     That is what it will have come to as a whole, charges included and rounded up, less what its fills came to.
     """
     with arithmetic():
-        dearest = filled + left * (1 + (ZERO if kind is OrderKind.LIMIT else MARGIN))
+        dearest = filled + left * (1 + (ZERO if kind is OrderKind.LIMIT else margin(instrument)))
         smallest = Decimal(1).scaleb(-places(instrument.currency))
         whole = (dearest + charges(instrument, Side.BUY, dearest).total).quantize(smallest, rounding=ROUND_CEILING)
         spent = filled + charges(instrument, Side.BUY, filled).total
@@ -325,11 +337,5 @@ def _units_held_back(seen: Situation) -> Decimal:
         return seen.ticket.quantity or ZERO
     with arithmetic():
         wanted = ((seen.ticket.amount or ZERO) / seen.price.price).quantize(UNIT_STEP, rounding=ROUND_CEILING)
-        lower = (wanted * (1 + MARGIN)).quantize(UNIT_STEP, rounding=ROUND_CEILING)
+        lower = (wanted * (1 + margin(seen.instrument))).quantize(UNIT_STEP, rounding=ROUND_CEILING)
         return min(lower, seen.held) if wanted <= seen.held else wanted
-
-
-def reserved_after(reserved: Decimal, left_before: Decimal, left: Decimal) -> Decimal:
-    """What of a reservation is still needed when only so much is left to be filled, rounded up to what is stored."""
-    with arithmetic():
-        return (reserved * left / left_before).quantize(AMOUNT, rounding=ROUND_CEILING) if left else ZERO

@@ -82,20 +82,14 @@ async def _terms(work: Work, seen: Situation, checks: Collection[str] = frozense
 
 
 def expiry(seen: Situation, calendar: Calendar, now: datetime) -> datetime:
-    """When an order placed now ends: at the close of its session, or of the last session within a year."""
+    """When an order placed now ends: at the close of its session, of the last within a year, or of a fund's fifth."""
     session = calendar.current_or_next(now)
     if seen.instrument.kind is InstrumentKind.FUND:
-        return calendar.current_or_next(_close(calendar, calendar.add_sessions(session.day, FUND_SESSIONS))).closes_at
+        last = calendar.session(calendar.add_sessions(session.day, FUND_SESSIONS))
+        return last.closes_at if last else session.closes_at
     if seen.ticket.time_in_force is TimeInForce.DAY:
         return session.closes_at
     return calendar.current_or_next(now + GTC_LIFE).closes_at
-
-
-def _close(calendar: Calendar, day: date) -> datetime:
-    session = calendar.session(day)
-    if session is None:
-        raise TypeError("a session was counted that there is not")
-    return session.opens_at
 
 
 def _order(work: Work, viewer: Viewer, order_id: UUID, portfolio: Portfolio, terms: Terms) -> Order:
@@ -123,6 +117,7 @@ def _order(work: Work, viewer: Viewer, order_id: UUID, portfolio: Portfolio, ter
         trades_on=terms.trades_on,
         expires_at=terms.expires_at,
         placed_by=viewer.user_id,
+        terms_by=viewer.user_id,
         placed_at=work.now,
         approved_by=None,
         approved_at=None,
@@ -202,7 +197,7 @@ async def _accepted(work: Work, viewer: Viewer, approval: ApprovalLimits, order:
 async def ask_for_approval(work: Work, viewer: Viewer, order: Order) -> None:
     """Tell those who may approve an order, apart from whoever has placed it."""
     approvers = await work.books.approvers(viewer, order.book_id)
-    recipients = frozenset(approvers) - {order.placed_by}
+    recipients = frozenset(approvers) - {order.placed_by, order.terms_by}
     if recipients:
         work.tell(_notice(NotificationKind.APPROVAL_WANTED, order, recipients))
 
@@ -353,7 +348,9 @@ async def _for_approval(work: Work, viewer: Viewer, order_id: UUID) -> Order:
     if order.status is not OrderStatus.PENDING_APPROVAL:
         raise illegal(f"The order is {order.status.value.lower().replace('_', ' ')} and waits for no approval.")
     # Whoever has led a client's book and another's team alike still decides nothing of one's own.
-    if order.placed_by == viewer.user_id:
-        message = "An order is approved by somebody else than who has placed it; ask another supervisor."
+    if viewer.user_id in {order.placed_by, order.terms_by}:
+        message = (
+            "An order is approved by somebody else than who has placed it or set its terms; ask another supervisor."
+        )
         raise Refusal(RefusalCode.OWN_ORDER, message, ("input", "orderId"))
     return order

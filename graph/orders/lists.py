@@ -8,6 +8,7 @@ import strawberry
 from strawberry import ID
 
 from domain import orders
+from domain.access import Action
 from domain.orders import AwaitingFilter, OrderStatus, Side
 from domain.orders import Blotter as DomainBlotter
 from domain.paging import Direction
@@ -58,6 +59,7 @@ class OrderFilter:
     trades_to: Orders for sessions of this day or earlier.
     placed_by_me: Only orders that the viewer has placed.
     open_only: Only orders that are not final, drafts apart.
+    uncertain_only: Only orders whose state at the broker is not certain.
     """
 
     client_ids: list[ID] | None = None
@@ -69,6 +71,7 @@ class OrderFilter:
     trades_to: date | None = None
     placed_by_me: bool = False
     open_only: bool = False
+    uncertain_only: bool = False
 
 
 LATEST = Ordering("PLACED_AT", Direction.DESC)
@@ -97,12 +100,31 @@ class BlotterTotal(OfEntity):
 
 
 @type_
-class Blotter(OfEntity):
-    """All orders for the sessions of one day, summed up; the list `orders` has them one by one, by `tradesFrom`.
+class BlotterExecution(OfEntity):
+    """What the fills of a trade day with one currency and side come to.
 
-    day: The day of the markets' sessions.
-    count: How many orders there are.
-    totals: Their totals, in one statement: at most one for each currency, side and status.
+    currency: The currency, by its code of ISO 4217.
+    side: Whether they buy or sell.
+    count: How many fills there are.
+    """
+
+    entity = orders.Executed
+
+    currency: str
+    side: Side
+    count: int
+    value = money("value", "currency", "What was traded, charges apart.")
+    charges = money("charges", "currency", "What it has cost beside its price.")
+
+
+@type_
+class Blotter(OfEntity):
+    """The orders of one day, summed up; the list `orders` has them one by one, by `tradesFrom` and `tradesTo`.
+
+    day: The day.
+    count: How many orders there are for the markets' sessions of the day, drafts apart.
+    totals: What these come to: at most one total for each currency, side and status.
+    executions: What was executed on the day, whichever day the orders are from: at most one for each currency and side.
     """
 
     entity = orders.Blotter
@@ -110,6 +132,7 @@ class Blotter(OfEntity):
     day: date
     count: int
     totals: list[BlotterTotal]
+    executions: list[BlotterExecution]
 
 
 @strawberry.type
@@ -123,7 +146,8 @@ class OrderQueries:
         Orders.page,
         Orders.count,
         AWAITING,
-        "The orders that wait for an approval, but for the viewer's own; who may approve is up to the role.",
+        "The orders that wait for the viewer's approval: those of others, of clients whose team or unit it leads.",
+        needs=Action.APPROVE_ORDER,
     )
 
     @strawberry.field(description="The orders of a day, summed up.", graphql_type=Blotter | None)
@@ -138,4 +162,5 @@ class OrderQueries:
         """The totals of a day."""
         wanted = day or await info.context.today()
         totals = await info.context.read(Blotters.totals, wanted)
-        return DomainBlotter(wanted, tuple(totals))
+        executions = await info.context.read(Blotters.executions, wanted)
+        return DomainBlotter(wanted, tuple(totals), tuple(executions))

@@ -148,7 +148,7 @@ class Order(Node):
         """Whether the role, the status and who has placed it allow it."""
         viewer = await info.context.viewer()
         pending = self.status is OrderStatus.PENDING_APPROVAL
-        return pending and Action.APPROVE_ORDER in viewer.can and self.placed_by != viewer.user_id
+        return pending and Action.APPROVE_ORDER in viewer.can and viewer.user_id not in {self.placed_by, self.terms_by}
 
 
 async def portfolio_of(info: Info, order: orders.Order) -> DomainPortfolio:

@@ -23,7 +23,7 @@ alter table instruments
 alter table notifications add column order_id uuid;
 alter table notifications drop constraint notifications_kind_check;
 alter table notifications add constraint notifications_kind_check
-    check (kind IN ('CLIENT_ARRIVED', 'CLIENT_LEFT', 'KYC_CHANGED', 'KYC_EXPIRING', 'LARGE_DEPOSIT', 'LARGE_WITHDRAWAL', 'ENTRY_REVERSED', 'ORDER_FILLED', 'ORDER_PARTLY_FILLED', 'ORDER_REJECTED', 'ORDER_EXPIRED', 'APPROVAL_WANTED', 'ORDER_APPROVED'));
+    check (kind IN ('CLIENT_ARRIVED', 'CLIENT_LEFT', 'KYC_CHANGED', 'KYC_EXPIRING', 'LARGE_DEPOSIT', 'LARGE_WITHDRAWAL', 'ENTRY_REVERSED', 'ORDER_FILLED', 'ORDER_PARTLY_FILLED', 'ORDER_REJECTED', 'ORDER_EXPIRED', 'ORDER_CANCELLED', 'ORDER_UNCERTAIN', 'APPROVAL_WANTED', 'ORDER_APPROVED'));
 
 CREATE TABLE orders (
     id UUID NOT NULL,
@@ -47,6 +47,7 @@ CREATE TABLE orders (
     trades_on DATE NOT NULL,
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     placed_by UUID NOT NULL,
+    terms_by UUID NOT NULL,
     placed_at TIMESTAMP WITH TIME ZONE NOT NULL,
     approved_by UUID,
     approved_at TIMESTAMP WITH TIME ZONE,
@@ -71,11 +72,12 @@ CREATE TABLE orders (
     CONSTRAINT orders_amount_check CHECK (amount > 0),
     CONSTRAINT orders_size_check CHECK (quantity is not null or amount is not null),
     CONSTRAINT orders_limit_price_check CHECK ((kind = 'LIMIT') = (limit_price is not null)),
-    CONSTRAINT orders_approval_check CHECK (approved_by <> placed_by),
+    CONSTRAINT orders_approval_check CHECK (approved_by <> placed_by and approved_by <> terms_by),
     CONSTRAINT orders_reservation_check CHECK ((reserved_cash = 0 and reserved_quantity = 0) or status in ('PARTIALLY_FILLED', 'PENDING_APPROVAL', 'SUBMITTED')),
     CONSTRAINT orders_signs_check CHECK (reserved_cash >= 0 and reserved_quantity >= 0 and filled_quantity >= 0),
     CONSTRAINT orders_instrument_id_fkey FOREIGN KEY(instrument_id) REFERENCES instruments (id),
     CONSTRAINT orders_placed_by_fkey FOREIGN KEY(placed_by) REFERENCES users (id),
+    CONSTRAINT orders_terms_by_fkey FOREIGN KEY(terms_by) REFERENCES users (id),
     CONSTRAINT orders_approved_by_fkey FOREIGN KEY(approved_by) REFERENCES users (id)
 );
 CREATE INDEX orders_book_id_placed_at_id_idx ON orders (book_id, placed_at, id);
@@ -83,12 +85,15 @@ CREATE INDEX orders_book_id_trades_on_id_idx ON orders (book_id, trades_on, id);
 CREATE INDEX orders_checked_idx ON orders (checked_at) WHERE status in ('PARTIALLY_FILLED', 'SUBMITTED');
 CREATE INDEX orders_client_id_placed_at_id_idx ON orders (client_id, placed_at, id);
 CREATE INDEX orders_expires_idx ON orders (expires_at) WHERE status in ('PARTIALLY_FILLED', 'PENDING_APPROVAL', 'SUBMITTED');
+CREATE INDEX orders_instrument_id_placed_at_id_idx ON orders (instrument_id, placed_at, id);
 CREATE INDEX orders_open_book_idx ON orders (book_id, placed_at, id) WHERE status in ('PARTIALLY_FILLED', 'PENDING_APPROVAL', 'SUBMITTED');
 CREATE INDEX orders_open_portfolio_idx ON orders (portfolio_id) WHERE status in ('PARTIALLY_FILLED', 'PENDING_APPROVAL', 'SUBMITTED');
 CREATE INDEX orders_pending_idx ON orders (book_id, placed_at, id) WHERE status = 'PENDING_APPROVAL';
 CREATE INDEX orders_placed_at_id_idx ON orders (placed_at, id);
+CREATE INDEX orders_placed_by_placed_at_id_idx ON orders (placed_by, placed_at, id);
 CREATE INDEX orders_portfolio_id_placed_at_id_idx ON orders (portfolio_id, placed_at, id);
 CREATE INDEX orders_trades_on_id_idx ON orders (trades_on, id);
+CREATE INDEX orders_uncertain_idx ON orders (book_id, placed_at, id) WHERE attention is not null;
 
 CREATE TABLE order_fills (
     id UUID NOT NULL,

@@ -149,6 +149,7 @@ async def order(make: Make, portfolio: Portfolio, instrument: Instrument, by: Us
         trades_on=make.now.date(),
         expires_at=make.now + timedelta(days=300),
         placed_by=by.id,
+        terms_by=by.id,
         placed_at=make.now,
         approved_by=None,
         approved_at=None,

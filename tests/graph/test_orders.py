@@ -127,6 +127,49 @@ async def test_nobody_approves_an_order_of_ones_own(make: Make, gql: Gql) -> Non
     assert refused(answer) == [("OWN_ORDER", "orderId")]
 
 
+async def test_neither_who_placed_nor_who_amended_approves(make: Make, gql: Gql) -> None:
+    trading = await desk(make, gql, cash="9000000")
+    manager = await make.user(Role.SUPERVISOR, trading.team)
+    placer, trading.advisor = trading.advisor, trading.supervisor
+    placed = (await trading.place(quantity="30000"))["order"]
+    # Another's smallest change does not make it another's order.
+    amended = await trading.do("amendOrder", placer, orderId=placed["id"], version=1, timeInForce="GTC")
+    assert amended["order"]["status"] == "PENDING_APPROVAL"
+    approval = {"orderId": placed["id"], "version": amended["order"]["version"]}
+    assert refused(await trading.do("approveOrder", trading.supervisor, **approval)) == [("OWN_ORDER", "orderId")]
+    drafted = (await trading.ticket("draftOrder", quantity="30000"))["order"]
+    submitted = await trading.do("submitOrder", placer, orderId=drafted["id"], version=1)
+    given = {"orderId": drafted["id"], "version": submitted["order"]["version"]}
+    assert refused(await trading.do("approveOrder", trading.supervisor, **given)) == [("OWN_ORDER", "orderId")]
+    for wanted in (approval, given):
+        assert (await trading.do("approveOrder", manager, **wanted))["order"]["status"] == "SUBMITTED"
+
+
+async def test_what_open_orders_rely_on_is_not_taken_back(make: Make, gql: Gql) -> None:
+    trading = await desk(make, gql, cash="1500")
+    entry = await make.connection.fetchval("select id from transactions")
+    given = {"transactionId": encode("transaction", entry), "idempotencyKey": "wrong", "reason": "Another's deposit"}
+    placed = (await trading.place(quantity="10"))["order"]
+    ask = gql.as_(trading.advisor)
+    answer = await ask.change("reverseTransaction", "transaction { id }", **given)
+    assert [error["code"] for error in answer["userErrors"]] == ["INSUFFICIENT_CASH"]
+    await make.connection.execute("update orders set status = 'CANCELLED', reserved_cash = 0")
+    assert placed["status"] == "SUBMITTED"
+    answer = await ask.change("reverseTransaction", "transaction { id }", **given)
+    assert answer["userErrors"] == []
+
+
+async def test_a_purchase_that_open_sales_rely_on_is_not_taken_back(make: Make, gql: Gql, services: Services) -> None:
+    trading = await desk(make, gql)
+    await trading.place(quantity="10")
+    await drained(services)
+    bought = await make.connection.fetchval("select id from transactions where kind = 'BUY'")
+    await trading.place(side="SELL", quantity="4", kind="LIMIT", limitPrice="500")
+    given = {"transactionId": encode("transaction", bought), "idempotencyKey": "wrong", "reason": "Another's purchase"}
+    answer = await gql.as_(trading.advisor).change("reverseTransaction", "transaction { id }", **given)
+    assert [error["code"] for error in answer["userErrors"]] == ["INSUFFICIENT_HOLDING"]
+
+
 async def test_a_declined_order_is_rejected_and_says_why(make: Make, gql: Gql) -> None:
     trading = await desk(make, gql, cash="9000000")
     placed = (await trading.place(quantity="30000"))["order"]
@@ -193,6 +236,9 @@ async def test_a_preview_shows_cost_checks_and_the_effect_and_places_nothing(mak
     failed = [each for each in short["checks"] if not each["passed"]]
     assert [each["check"] for each in failed] == ["COVER"]
     assert failed[0]["error"] == {"code": "INSUFFICIENT_CASH", "field": ["input", "quantity"]}
+    beyond = (await ask.run(PREVIEW, input={**given, "side": "SELL", "quantity": "50"}))["previewOrder"]
+    # What is not held brings no cash.
+    assert [each["after"] for each in beyond["allocation"]] == ["1"]
     wrong = (await ask.run(PREVIEW, input={**given, "quantity": "0"}))["previewOrder"]
     assert (wrong["accepted"], wrong["notional"]) == (False, None)
     answer = await ask.ask(PREVIEW, input={**given, "instrumentId": encode("instrument", UUID(int=3)), "quantity": "1"})

@@ -46,7 +46,11 @@ PEOPLE: Final = [
 ID: Final = re.compile(rf"({'|'.join(ENTITIES)})_[0-9a-f]{{32}}")
 ROOT: Final = [listing for listing in listings(INPUTS.schema) if not listing.nested]
 # Lists that a role may be forbidden altogether, and what it takes to see them; mutations likewise.
-NEEDED: Final[Mapping[str, Action]] = {"deadJobs": Action.MANAGE_JOBS, "retryJob": Action.MANAGE_JOBS}
+NEEDED: Final[Mapping[str, Action]] = {
+    "deadJobs": Action.MANAGE_JOBS,
+    "ordersAwaitingApproval": Action.APPROVE_ORDER,
+    "retryJob": Action.MANAGE_JOBS,
+}
 # Lists that hold some of the rows alone, whoever asks.
 CUT_LISTS: Final = {"ordersAwaitingApproval"}
 KINDS: Final = {prefix: entity.__name__ for prefix, entity in ENTITIES.items()}

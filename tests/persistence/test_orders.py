@@ -1,13 +1,14 @@
 """What the lists of orders cost on a hundred thousand of them, as the application role asks, under the policies."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from domain.access import Role, Viewer
-from domain.orders import AwaitingFilter, OrderFilter, OrderStatus
+from domain.orders import AwaitingFilter, OrderFilter, OrderStatus, Side
 from domain.orders import Order as DomainOrder
 from domain.paging import Direction, Order, PageRequest
 from graph.context import Services
@@ -29,6 +30,7 @@ OTHERWISE: Final = {
     "status": "(array['FILLED', 'CANCELLED', 'REJECTED', 'EXPIRED', 'FILLED'])[1 + n % 5]",
     "placed_at": "o.placed_at - n * interval '3 minutes'",
     "trades_on": "o.trades_on - n / 200",
+    "side": "(array['BUY', 'SELL'])[1 + n % 2]",
 }
 # One order, written out as often as is wanted, each in another book, portfolio and state, some minutes apart.
 COPIES: Final = f"""
@@ -110,6 +112,10 @@ ROOT: Final = {
     "open": asked(open_only=True),
     "awaiting": PageRequest(order=Order("PLACED_AT", Direction.DESC), filter=AwaitingFilter(), first=25),
     "filled": asked(statuses=(OrderStatus.FILLED,)),
+    "sides": asked(sides=(Side.SELL,)),
+    "mine": asked(placed_by_me=True),
+    "uncertain": asked(uncertain_only=True),
+    "of a day": asked("TRADES_ON", trades_from=date(2025, 6, 2), trades_to=date(2025, 6, 2)),
 }
 
 
@@ -121,6 +127,13 @@ async def test_a_page_reads_no_more_than_it_needs(firm: Firm, name: str, who: st
     assert "Seq Scan on orders" not in text, text
     # One of fifty books: rows of others are passed over on the way, and never all of them.
     assert most_rows(told) <= ORDERS / 10, text
+
+
+@pytest.mark.parametrize("who", ["advisor", "admin"])
+async def test_orders_of_an_instrument_are_found_by_it(firm: Firm, who: str) -> None:
+    for instrument_id in (firm.instrument_id, UUID(int=7)):
+        told = await plan(firm, getattr(firm, who), Orders.listing, asked(instrument_ids=(instrument_id,)))
+        assert "Seq Scan on orders" not in "\n".join(told), told
 
 
 @pytest.mark.parametrize(("listing", "key"), [(Orders.listing, "portfolio_id"), (ClientOrders.listing, "client_id")])
