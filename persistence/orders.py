@@ -65,7 +65,8 @@ IS_PENDING: Final = literal_column("status = 'PENDING_APPROVAL'", Boolean)
 
 orders = table(
     "orders",
-    by_book(),
+    # What is only being prepared is not for the client.
+    by_book(client_if="status <> 'DRAFT'"),
     Column("id", Uuid, primary_key=True),
     Column("portfolio_id", Uuid, nullable=False),
     Column("client_id", Uuid, nullable=False),

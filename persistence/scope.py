@@ -11,7 +11,19 @@ from itertools import chain
 from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, FromClause, Join, Select, any_, bindparam, false, true
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    FromClause,
+    Join,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    false,
+    literal_column,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Uuid
 
@@ -48,10 +60,13 @@ def _everyone(_: FromClause, __: Sight) -> ColumnElement[bool]:
     return true()
 
 
-def by_book(book: str = "book_id", client: str | None = "client_id", *, add: str | None = None) -> Scope:
+def by_book(
+    book: str = "book_id", client: str | None = "client_id", *, add: str | None = None, client_if: str = "true"
+) -> Scope:
     """Rows of a book; `client` is the column by which an end client sees its own household's.
 
-    `add` is the condition for adding where it differs from that for seeing.
+    Of these it sees those for which `client_if` holds. `add` is the condition for adding where it differs from that for
+    seeing.
     """
 
     def predicate(table: FromClause, sight: Sight) -> ColumnElement[bool]:
@@ -59,11 +74,13 @@ def by_book(book: str = "book_id", client: str | None = "client_id", *, add: str
             return true()
         if sight is Sight.BOOKS:
             return cast("ColumnElement[bool]", table.c[book] == _viewer_ids("viewer_books"))
-        return table.c[client] == _viewer_ids("viewer_clients") if client else false()
+        if client is None:
+            return false()
+        return and_(table.c[client] == _viewer_ids("viewer_clients"), literal_column(client_if, Boolean))
 
     rule = f"{EVERYTHING} or {book} in ({BOOKS})"
     if client:
-        rule += f" or {client} in ({CLIENTS})"
+        rule += f" or {client} in ({CLIENTS})" + (f" and {client_if}" if client_if != "true" else "")
     return Scope(see=rule, add=add or rule, change=rule, predicate=predicate)
 
 

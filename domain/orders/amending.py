@@ -38,8 +38,10 @@ async def amend(work: Work, viewer: Viewer, approval: ApprovalLimits, change: Am
     _check_changeable(work, before)
     check_version(before, change.version)
     wanted = _amended(before, change)
-    # Whoever has set the terms does not approve them, and neither does whoever has placed the order.
-    wanted = msgspec.structs.replace(wanted, terms_by=viewer.user_id)
+    if before.status not in WORKING:
+        # Whoever has set the terms does not approve them, and neither does whoever has placed the order. What is at the
+        # broker needs none any more: it does not grow beyond what was approved, whoever reduces it.
+        wanted = msgspec.structs.replace(wanted, terms_by=viewer.user_id)
     terms = await rechecked(
         work, viewer, wanted, OF_DRAFTS if before.status is OrderStatus.DRAFT else frozenset(CHECKS)
     )

@@ -105,10 +105,10 @@ class Order(Entity, frozen=True):
 
     It is for a `quantity` or, for a fund, for an `amount`. `notional` is what the whole of it was worth when it was
     placed, approved or last amended, charges apart; `filled_value` is what its fills were worth. What is open reserves
-    cash, charges and a margin for the market included, or units. `terms_by` is whoever has set
-    its present terms, by placing, drafting or amending it. `trades_on` is the day of the market's session that
-    it was placed for; `ending` is what the broker has been asked to end it as; `revision` rises with each change of
-    its terms, and `sent_revision` is the last one that the broker has confirmed.
+    cash, charges and a margin for the market included, or units. `terms_by` is whoever had set its terms, by placing,
+    drafting or amending it, when it went to the broker. `trades_on` is the day of the market's session that it was
+    placed for; `ending` is what the broker has been asked to end it as; `revision` rises with each change of its
+    terms, and `sent_revision` is the last one that the broker has confirmed.
     """
 
     id: UUID

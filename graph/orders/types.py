@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import strawberry
 
 from domain import orders
-from domain.access import Action
+from domain.access import Action, Sight
 from domain.orders import FINAL, Attention, OrderKind, OrderStatus, Side, TimeInForce
 from domain.portfolios import Portfolio as DomainPortfolio
 from graph.batching import batched
@@ -75,7 +75,6 @@ class Order(Node):
     approved_at: When it was approved, if it was.
     closed_at: When it was filled, cancelled, rejected or expired.
     attention: Why its state at the broker is not certain; none while it is.
-    reason: Why it was declined, rejected or ended, or what the broker's trouble is, where somebody has said so.
     version: Rises with each change.
     """
 
@@ -94,7 +93,6 @@ class Order(Node):
     approved_at: datetime | None
     closed_at: datetime | None
     attention: Attention | None
-    reason: str | None
     version: int
     amount = money("amount", "currency", "What it is for, charges included, if it is by amount.", nullable=True)
     limit_price = money("limit_price", "currency", "The limit, if it has one.", nullable=True)
@@ -131,6 +129,15 @@ class Order(Node):
         by="order_id",
         description="Its fills, in order of time; as many as the broker has made.",
     )
+
+    @strawberry.field(
+        description="Why it was declined, rejected or ended, or what the broker's trouble is, where somebody has said "
+        "so; none for end clients."
+    )
+    async def reason(self: orders.Order, info: Info) -> str | None:
+        """What the staff have said among themselves."""
+        viewer = await info.context.viewer()
+        return None if viewer.sight is Sight.CLIENTS else self.reason
 
     @strawberry.field(description="Whether the broker has been asked to cancel it, and has not confirmed it yet.")
     def cancel_requested(self: orders.Order) -> bool:

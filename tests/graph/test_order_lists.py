@@ -113,6 +113,24 @@ async def test_approvals_are_told_to_who_leads_and_listed_but_for_ones_own(
     assert (await gql.as_(stranger).run(told))["notifications"]["nodes"] == []
 
 
+async def test_an_end_client_sees_neither_drafts_nor_what_the_staff_say_of_orders(make: Make, gql: Gql) -> None:
+    made = await desk(make, gql)
+    person = await make.user(Role.CLIENT, client_id=made.client.id)
+    drafted = (await made.ticket("draftOrder"))["order"]
+    told = {"status": OrderStatus.REJECTED, "reason": "Too much for this client."}
+    rejected = await order(make, made.portfolio, made.share, made.advisor.user, **told)
+    document = "{ orders { totalCount nodes { id reason } } }"
+    seen = (await gql.as_(person).run(document))["orders"]
+    assert seen == {"totalCount": 1, "nodes": [{"id": id_of(rejected), "reason": None}]}
+    seen = (await gql.as_(made.advisor).run(document))["orders"]
+    assert {node["id"]: node["reason"] for node in seen["nodes"]} == {
+        drafted["id"]: None,
+        id_of(rejected): "Too much for this client.",
+    }
+    answer = await gql.as_(person).ask("query ($id: ID!) { node(id: $id) { id } }", id=drafted["id"])
+    assert answer.codes == ["NOT_FOUND"]
+
+
 async def test_the_blotter_sums_up_a_day_by_currency_side_and_state(make: Make, gql: Gql) -> None:
     made = await desk(make, gql)
     day = make.now.date()

@@ -357,7 +357,7 @@ LONG: Final = st.lists(st.tuples(st.lists(MOVES, min_size=1, max_size=4), st.non
 
 
 @pytest.mark.soak
-@settings(MANY, max_examples=500)
+@settings(MANY, max_examples=250)
 @given(LONG)
 async def test_any_orders_come_out_as_one_after_the_other(office: tuple[Any, Any], script: list[Any]) -> None:
     await play(office, script)

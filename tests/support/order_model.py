@@ -248,7 +248,8 @@ class Model:
         if not fits:
             raise Declined("INVALID_VALUE")
         changed.revision += 1
-        changed.terms_by = move.who
+        if order.status not in WORKING:
+            changed.terms_by = move.who
         if order.status is Status.DRAFT:
             return
         cash, units = self.covered(changed)
