@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from domain.access import Action, Viewer, require
-from domain.clients import ClientStatus
+from domain.clients import Client, ClientStatus
 from domain.entities import Entity, derived_id
 from domain.errors import Refusal, RefusalCode
 from domain.money import as_currency
@@ -149,7 +149,14 @@ async def open_portfolio(work: Work, viewer: Viewer, new: NewPortfolio) -> Portf
 
 
 async def open_for_change(work: Work, viewer: Viewer, portfolio_id: UUID, field: str = "portfolioId") -> Portfolio:
-    """A portfolio with its client's lock and its own, in this order, as a move of the client takes them.
+    """A portfolio as `opened` gives it. Raises NotFound. Refuses: ARCHIVED, at the input's field."""
+    return (await opened(work, viewer, portfolio_id, field))[1]
+
+
+async def opened(
+    work: Work, viewer: Viewer, portfolio_id: UUID, field: str = "portfolioId"
+) -> tuple[Client, Portfolio]:
+    """A client and its portfolio with their locks, taken in this order, as a move of the client takes them.
 
     Raises NotFound. Refuses: ARCHIVED, at the input's field.
     """
@@ -160,7 +167,7 @@ async def open_for_change(work: Work, viewer: Viewer, portfolio_id: UUID, field:
     portfolio = await work.portfolios.locked(viewer, portfolio_id)
     if portfolio.status is PortfolioStatus.CLOSED:
         raise Refusal(RefusalCode.ARCHIVED, "The portfolio is closed and takes no changes.", ("input", field))
-    return portfolio
+    return client, portfolio
 
 
 async def update(work: Work, viewer: Viewer, change: PortfolioChange) -> Portfolio:

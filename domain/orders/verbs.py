@@ -28,7 +28,7 @@ from domain.orders.terms import (
     check,
     estimate,
 )
-from domain.portfolios import Portfolio, open_for_change
+from domain.portfolios import Portfolio, open_for_change, opened
 from domain.receipts import claim
 from domain.text import invalid, noted
 from domain.work import Work
@@ -134,8 +134,7 @@ def _order(work: Work, viewer: Viewer, order_id: UUID, portfolio: Portfolio, ter
 
 async def _on_portfolio(work: Work, viewer: Viewer, ticket: Ticket) -> tuple[Portfolio, Situation]:
     """The portfolio with its locks, and how the ticket stands in it."""
-    portfolio = await open_for_change(work, viewer, ticket.portfolio_id)
-    client = await work.clients.one(viewer, portfolio.client_id)
+    client, portfolio = await opened(work, viewer, ticket.portfolio_id)
     return portfolio, await situation(work, viewer, portfolio, client, ticket)
 
 

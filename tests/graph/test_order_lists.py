@@ -57,6 +57,19 @@ async def test_a_list_costs_the_same_whatever_its_size(
     assert counts[0] == counts[1] <= 14
 
 
+async def test_placing_costs_the_same_whatever_there_is(make: Make, gql: Gql, statements: Statements) -> None:
+    made = await desk(make, gql)
+    counts = []
+    for orders in (1, 12):
+        for _ in range(orders):
+            await order(make, made.portfolio, made.share, made.advisor.user)
+        await made.place(quantity="1")
+        with statements.counted() as seen:
+            assert (await made.place(quantity="1"))["userErrors"] == []
+        counts.append(len(seen))
+    assert counts[0] == counts[1] <= 17, counts
+
+
 async def test_orders_are_found_by_their_terms(make: Make, gql: Gql, services: Services) -> None:
     made = await desk(make, gql, cash="9000000")
     bought = (await made.place(quantity="10"))["order"]
