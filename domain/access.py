@@ -1,7 +1,7 @@
 """Who may do what, and whose rows are seen: roles, actions, the viewer and its sight."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from domain.clock import today
-from domain.errors import Forbidden, Unauthenticated
+from domain.errors import Forbidden, Refusal, RefusalCode, Unauthenticated
 
 
 class Role(StrEnum):
@@ -53,6 +53,14 @@ class Action(StrEnum):
     MANAGE_MARKETS: State the special days of an exchange.
     MANAGE_JOBS: See background jobs that have failed, and try them again.
     MARK_NOTIFICATIONS: Mark one's own notifications as read.
+    MANAGE_ACCOUNT: Change one's own profile, password, second factor and sessions.
+    MANAGE_USERS: Invite people, disable them, change their role and team, and end their sessions.
+    MANAGE_SERVICE_ACCOUNTS: Make service accounts for partners' programs, and their keys.
+    BREAK_GLASS: See a book that is not one's own for an hour, for a stated reason.
+    REVEAL_TAX_ID: Read a client's tax id unmasked, for a stated reason.
+    ERASE_PERSON: Destroy the personal data of a former client or user.
+    READ_AUDIT: Read the audit trail, and verify it.
+    ANNOUNCE: Send an announcement, or the notice of a maintenance window.
     """
 
     OPEN_BOOK = "OPEN_BOOK"
@@ -68,30 +76,43 @@ class Action(StrEnum):
     MANAGE_MARKETS = "MANAGE_MARKETS"
     MANAGE_JOBS = "MANAGE_JOBS"
     MARK_NOTIFICATIONS = "MARK_NOTIFICATIONS"
+    MANAGE_ACCOUNT = "MANAGE_ACCOUNT"
+    MANAGE_USERS = "MANAGE_USERS"
+    MANAGE_SERVICE_ACCOUNTS = "MANAGE_SERVICE_ACCOUNTS"
+    BREAK_GLASS = "BREAK_GLASS"
+    REVEAL_TAX_ID = "REVEAL_TAX_ID"
+    ERASE_PERSON = "ERASE_PERSON"
+    READ_AUDIT = "READ_AUDIT"
+    ANNOUNCE = "ANNOUNCE"
 
 
-_OWN = frozenset({Action.MARK_NOTIFICATIONS})
-_DESK = _OWN | {
-    Action.CREATE_CLIENT,
-    Action.UPDATE_CLIENT,
-    Action.OPEN_PORTFOLIO,
-    Action.RECORD_TRANSACTION,
-    Action.REVERSE_TRANSACTION,
-    Action.PLACE_ORDER,
-}
+_OWN = frozenset({Action.MARK_NOTIFICATIONS, Action.MANAGE_ACCOUNT})
+# What the key of a service account may allow.
+GRANTABLE: Final = frozenset(
+    {
+        Action.CREATE_CLIENT,
+        Action.UPDATE_CLIENT,
+        Action.OPEN_PORTFOLIO,
+        Action.RECORD_TRANSACTION,
+        Action.REVERSE_TRANSACTION,
+        Action.PLACE_ORDER,
+        Action.MARK_NOTIFICATIONS,
+    }
+)
+_DESK = _OWN | GRANTABLE | {Action.BREAK_GLASS, Action.REVEAL_TAX_ID}
 _LEAD = _DESK | {Action.OPEN_BOOK, Action.MANAGE_MEMBERS, Action.MOVE_CLIENT, Action.APPROVE_ORDER}
 
 ALLOWED: Final[Mapping[Role, frozenset[Action]]] = {
     Role.ADMIN: frozenset(Action),
-    Role.BU_MANAGER: _LEAD,
+    Role.BU_MANAGER: _LEAD | {Action.MANAGE_USERS},
     Role.SUPERVISOR: _LEAD,
     Role.ADVISOR: _DESK,
     Role.VIEWER: _OWN,
     Role.ANALYST: _OWN,
-    Role.AUDITOR: _OWN,
+    Role.AUDITOR: _OWN | {Action.READ_AUDIT},
     Role.CLIENT: _OWN,
-    # A service account may what its key allows; keys come with protection, and until then it may nothing.
-    Role.SERVICE: frozenset(),
+    # At most; each key of a service account allows some of these.
+    Role.SERVICE: GRANTABLE,
 }
 
 
@@ -112,13 +133,17 @@ SIGHT: Final[Mapping[Role, Sight]] = {
 
 
 NOBODY: Final = UUID(int=0)
+# For how long a sign-in, or a further proof, is good for sensitive changes.
+RECENT: Final = timedelta(minutes=15)
 
 
 class Viewer(msgspec.Struct, frozen=True):
     """Whoever asks, made once per request: its session, role, place in the firm and what it sees.
 
-    `book_ids` are the books of its team or unit and those it is a member of today; `client_ids` its household, if it
-    is an end client.
+    `book_ids` are the books of its team or unit, those it is a member of today and those it has broken the glass of;
+    `client_ids` its household, if it is an end client. For a service account `session_id` is its key, and `granted`
+    what that allows. `authenticated_at` is when a person last proved to be who it is, `last_used_at` the last use of
+    the session that was noted.
     """
 
     user_id: UUID
@@ -130,6 +155,9 @@ class Viewer(msgspec.Struct, frozen=True):
     time_zone: str
     book_ids: tuple[UUID, ...]
     client_ids: tuple[UUID, ...]
+    granted: tuple[Action, ...] | None = None
+    authenticated_at: datetime | None = None
+    last_used_at: datetime | None = None
 
     @property
     def sight(self) -> Sight:
@@ -138,8 +166,9 @@ class Viewer(msgspec.Struct, frozen=True):
 
     @property
     def can(self) -> frozenset[Action]:
-        """The actions its role allows."""
-        return ALLOWED[self.role]
+        """The actions its role allows, of which the key of a service account may allow some alone."""
+        allowed = ALLOWED[self.role]
+        return allowed if self.granted is None else allowed.intersection(self.granted)
 
     @property
     def is_system(self) -> bool:
@@ -164,6 +193,19 @@ def require(viewer: Viewer, action: Action) -> None:
     """Raise Forbidden unless the viewer's role allows the action."""
     if action not in viewer.can:
         raise Forbidden
+
+
+def require_recent(viewer: Viewer, now: datetime) -> None:
+    """Before a sensitive change: refuse REAUTHENTICATION_NEEDED unless the viewer proved who it is a short while ago.
+
+    The firm itself and service accounts have nothing to prove.
+    """
+    if viewer.is_system or viewer.role is Role.SERVICE:
+        return
+    if viewer.authenticated_at is None or now - viewer.authenticated_at > RECENT:
+        raise Refusal(
+            RefusalCode.REAUTHENTICATION_NEEDED, "Prove who you are once more, by reauthenticate, and repeat this."
+        )
 
 
 def signed_in(viewer: Viewer | None) -> Viewer:

@@ -58,6 +58,10 @@ class RefusalCode(StrEnum):
     ILLEGAL_STEP: The order's status does not allow this step.
     OPEN_ORDERS: The client has open orders; cancel them first.
     JOB_NOT_DEAD: The job is no longer dead: it is waiting, running or done.
+    REAUTHENTICATION_NEEDED: The change is a sensitive one: prove who you are once more, by `reauthenticate`.
+    WRONG_PASSWORD: The password is wrong.
+    WEAK_PASSWORD: The password is too short, too common or too easily guessed.
+    WRONG_CODE: The code of the second factor is wrong, or was used before.
     """
 
     INVALID_VALUE = "INVALID_VALUE"
@@ -86,6 +90,10 @@ class RefusalCode(StrEnum):
     ILLEGAL_STEP = "ILLEGAL_STEP"
     OPEN_ORDERS = "OPEN_ORDERS"
     JOB_NOT_DEAD = "JOB_NOT_DEAD"
+    REAUTHENTICATION_NEEDED = "REAUTHENTICATION_NEEDED"
+    WRONG_PASSWORD = "WRONG_PASSWORD"  # noqa: S105 - a code
+    WEAK_PASSWORD = "WEAK_PASSWORD"  # noqa: S105 - a code
+    WRONG_CODE = "WRONG_CODE"
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer of a rule, not an error
@@ -164,6 +172,22 @@ class NotFound(Fault):
 
     code = ErrorCode.NOT_FOUND
     message = "There is no such object."
+
+
+class RateLimited(Fault):
+    """Too much was asked for in a time; `retry_after` is in seconds."""
+
+    code = ErrorCode.RATE_LIMITED
+    message = "Too many requests; wait a while."
+
+    def __init__(self, message: str | None = None, *, retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """The code and the seconds to wait."""
+        return {**super().extensions, "retryAfter": self.retry_after}
 
 
 class CursorExpired(Fault):

@@ -34,6 +34,9 @@ class NotificationKind(StrEnum):
     ORDER_UNCERTAIN: The broker's word on an order is missing, or cannot be true; it is asked again.
     APPROVAL_WANTED: An order waits for your approval.
     ORDER_APPROVED: An order of yours was approved.
+    GLASS_BROKEN: Somebody has taken sight of a book of your unit for an hour, for a stated reason.
+    ANNOUNCEMENT: The firm announces something.
+    MAINTENANCE: The platform will not be available for a while.
     """
 
     CLIENT_ARRIVED = "CLIENT_ARRIVED"
@@ -51,6 +54,9 @@ class NotificationKind(StrEnum):
     ORDER_UNCERTAIN = "ORDER_UNCERTAIN"
     APPROVAL_WANTED = "APPROVAL_WANTED"
     ORDER_APPROVED = "ORDER_APPROVED"
+    GLASS_BROKEN = "GLASS_BROKEN"
+    ANNOUNCEMENT = "ANNOUNCEMENT"
+    MAINTENANCE = "MAINTENANCE"
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -63,6 +69,8 @@ class Notice(msgspec.Struct, frozen=True):
     portfolio_id: UUID | None = None
     transaction_id: UUID | None = None
     order_id: UUID | None = None
+    glass_access_id: UUID | None = None
+    announcement_id: UUID | None = None
     amount: Decimal | None = None
     currency: str | None = None
 
@@ -81,6 +89,8 @@ class Notification(Entity, frozen=True):
     portfolio_id: UUID | None
     transaction_id: UUID | None
     order_id: UUID | None
+    glass_access_id: UUID | None
+    announcement_id: UUID | None
     amount: Decimal | None
     currency: str | None
     read_at: datetime | None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 if TYPE_CHECKING:
+    from domain.audit import Trace
     from domain.books import Books
     from domain.clients import Clients
     from domain.households import Households
@@ -95,6 +96,18 @@ class Work(Protocol):
 
     def enqueue(self, job: "Job", *ids: UUID, after: timedelta = timedelta(0)) -> None:
         """Have a job run with these ids, some time after the transaction is committed; never, if it is not."""
+        ...
+
+    def trace(self, trace: "Trace") -> None:
+        """Have the audit trail tell of something that changed no row."""
+        ...
+
+    def because(self, reason: str) -> None:
+        """State the reason that all audit rows of the transaction carry."""
+        ...
+
+    def acts_for(self, user_id: UUID, session_id: UUID | None = None) -> None:
+        """Name the user who acts, where sign-in finds out only on the way."""
         ...
 
     def wake(self, topic: str) -> None:

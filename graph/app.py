@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from domain.clock import Clock, system_clock
 from domain.entities import IdMaker
-from domain.identity import Lives, Passwords, Tokens
+from domain.identity import Admissions, Passwords, Tokens
 from domain.orders.terms import ApprovalLimits
 from domain.transactions import LargeAmounts
 from graph.context import Contexts, Services
@@ -57,9 +57,11 @@ async def open_services(
             rejected=frozenset(settings.paper_rejects),
             in_sessions=settings.paper_in_sessions,
         )
+        tokens = Tokens(settings.signing_secret(home), settings.lives)
         yield Services(
             doors=Doors(database, bell, clock=clock, ids=IdMaker(), field_key=settings.field_key_bytes(home)),
-            tokens=Tokens(settings.signing_secret(home), Lives(settings.access_life, settings.refresh_life)),
+            tokens=tokens,
+            admissions=Admissions(tokens),
             passwords=Passwords(),
             large_amounts=LargeAmounts(settings.large_amounts),
             approval_limits=ApprovalLimits(settings.approval_limits),

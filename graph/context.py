@@ -4,8 +4,8 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from datetime import date, datetime
-from typing import Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar
+from datetime import date, datetime, timedelta
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar
 
 import msgspec
 import strawberry
@@ -13,8 +13,9 @@ from strawberry.dataloader import DataLoader
 
 from domain.access import Viewer
 from domain.errors import Unauthenticated, Unavailable
-from domain.identity import Claims, Passwords, Tokens, session_topic
+from domain.identity import Admissions, Claims, Passwords, Tokens, session_topic
 from domain.orders.terms import ApprovalLimits
+from domain.origin import Origin
 from domain.transactions import LargeAmounts
 from domain.work import Work
 from graph.office import Gateways
@@ -22,6 +23,9 @@ from persistence.bell import POLL_SECONDS
 from persistence.doors import Doors
 from persistence.identity import Identities
 from persistence.repository import Repository
+
+# A session's last use is noted to the minute: more would be a write for each request.
+USE_NOTED: Final = timedelta(minutes=1)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,6 +37,7 @@ class Services(msgspec.Struct, frozen=True):
 
     doors: Doors
     tokens: Tokens
+    admissions: Admissions
     passwords: Passwords
     large_amounts: LargeAmounts
     approval_limits: ApprovalLimits
@@ -48,13 +53,18 @@ class Context:
     It is never kept longer: loaders would serve stale rows, and the viewer's books are read with the context.
     """
 
-    def __init__(self, services: Services, request_id: str, claims: Claims | None) -> None:
+    def __init__(self, services: Services, origin: Origin, claims: Claims | None) -> None:
         self.services = services
-        self.request_id = request_id
+        self.origin = origin
         self._claims = claims
         self._asking: asyncio.Task[Viewer] | None = None
         self._loaders: dict[Any, DataLoader[Any, Any]] = {}
         self.patient = False
+
+    @property
+    def request_id(self) -> str:
+        """Id of the request or of the socket."""
+        return self.origin.request_id
 
     @property
     def signed_in(self) -> bool:
@@ -68,7 +78,7 @@ class Context:
 
     def fresh(self) -> Self:
         """The same request with nothing remembered: new loaders, rights asked again."""
-        made = type(self)(self.services, self.request_id, self._claims)
+        made = type(self)(self.services, self.origin, self._claims)
         made.patient = self.patient
         return made
 
@@ -116,6 +126,28 @@ class Context:
         result = await self.services.doors.write(None, self.request_id, verb, *args, **kwargs)
         self._forget()
         return result
+
+    async def account(
+        self, verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a verb as the viewer that changes what sign-in rests on, whose rows are open to it."""
+        viewer = await self.viewer()
+        result = await self.services.doors.identify(viewer, self.request_id, verb, viewer, *args, **kwargs)
+        self._forget()
+        return result
+
+    async def used(self) -> None:
+        """Note that the viewer's session is in use, unless that was noted in the last minute; a mere event is no use.
+
+        The anonymous have none. Raises Unauthenticated.
+        """
+        if self._claims is None:
+            return
+        viewer, now = await self.viewer(), self.now
+        lives = self.services.tokens.lives
+        if viewer.last_used_at is not None and now - viewer.last_used_at >= min(USE_NOTED, lives.idle / 10):
+            read = self.services.doors.read
+            await read(None, Identities.note_use, viewer.session_id, now, now + lives.idle)
 
     async def load(self, key: Any, load: Callable[[list[Any]], Awaitable[list[Any]]], item: Any) -> Any:
         """One item out of a batch; the relation's loader is made at its first use.
@@ -176,13 +208,13 @@ class Contexts:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def of_request(self, token: str | None, request_id: str) -> Context:
+    async def of_request(self, token: str | None, origin: Origin) -> Context:
         """The context; raises Unauthenticated for a token that is not, or no longer, good."""
         if token is None:
-            return Context(self._services, request_id, None)
+            return Context(self._services, origin, None)
         claims = self._services.tokens.read(token, self._services.doors.clock())
-        context = Context(self._services, request_id, claims)
-        await context.viewer()
+        context = Context(self._services, origin, claims)
+        await context.used()
         return context
 
 

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.exc import ArgumentError
 
+from domain.identity import Lives
 from persistence.database import driver_arguments
 
 ROOT: Final = Path(__file__).parent.parent
@@ -125,6 +126,7 @@ class Settings(BaseSettings):
     field_key: Annotated[SecretStr, AfterValidator(_field_key)] | None = None
     access_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 30
     refresh_days: Annotated[int, Field(ge=1, le=90)] = 7
+    idle_minutes: Annotated[int, Field(ge=5, le=90 * 24 * 60)] = 8 * 60
     allowed_origins: Annotated[list[str] | str, AfterValidator(_origins), NoDecode] = []
     large_amounts: Annotated[dict[CurrencyCode, Amount], BeforeValidator(_json), NoDecode] = {
         "INR": Decimal(1_000_000),
@@ -166,14 +168,13 @@ class Settings(BaseSettings):
         return self.environment is Environment.DEVELOPMENT
 
     @property
-    def access_life(self) -> timedelta:
-        """How long an access token lives."""
-        return timedelta(minutes=self.access_minutes)
-
-    @property
-    def refresh_life(self) -> timedelta:
-        """How long a refresh token lives."""
-        return timedelta(days=self.refresh_days)
+    def lives(self) -> Lives:
+        """How long tokens live, and for how long a session may lie unused."""
+        return Lives(
+            access=timedelta(minutes=self.access_minutes),
+            refresh=timedelta(days=self.refresh_days),
+            idle=timedelta(minutes=self.idle_minutes),
+        )
 
     @property
     def kyc_notice(self) -> timedelta:

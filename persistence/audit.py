@@ -4,7 +4,7 @@ Personal fields are encrypted for their person, so that erasure leaves the trail
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from sqlalchemy import Column, Index, Text, bindparam, insert
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import Uuid
 
+from domain.audit import Trace
 from domain.entities import Entity
 from persistence.database import Lent
 from persistence.metadata import MOMENT, table
@@ -34,6 +35,7 @@ audit_events = table(
     Column("object_id", Uuid),
     Column("before", JSONB),
     Column("after", JSONB),
+    Column("reason", Text),
     Index(None, "object_id", "occurred_at"),
     Index(None, "occurred_at"),
 )
@@ -47,6 +49,7 @@ class Circumstances(msgspec.Struct, frozen=True):
     request_id: str
     action: str
     occurred_at: datetime
+    reason: str | None
 
 
 ADD = insert(audit_events).values({column.name: bindparam(column.name) for column in audit_events.c})
@@ -71,17 +74,51 @@ def _told(entity: Entity | None, vault: Vault) -> str | None:
     return msgspec.json.encode(values).decode()
 
 
-async def write(lent: Lent, vault: Vault, circumstances: Circumstances, changes: Sequence[tuple[UUID, Change]]) -> None:
-    """Add an audit row for each change, under the ids given with them."""
-    entities = [entity for _, change in changes for entity in (change.before, change.after) if entity]
-    await vault.prepare(person for entity in entities if (person := _person(entity)))
-    for row_id, change in changes:
-        entity = change.after or change.before
-        values = msgspec.structs.asdict(circumstances) | {
-            "id": row_id,
-            "object_type": type(entity).__name__,
-            "object_id": getattr(entity, "id", None),
-            "before": _told(change.before, vault),
-            "after": _told(change.after, vault),
-        }
-        await lent.rows(ADD, values)
+def _traced(trace: Trace, vault: Vault) -> str:
+    """A trace as the trail holds it, as JSON."""
+    values = dict(trace.facts)
+    if trace.person_id is not None:
+        for name, value in trace.personal.items():
+            sealed = vault.sealed(trace.person_id, msgspec.json.encode(value))
+            values[name] = {"sealed": b64encode(sealed).decode()}
+    return msgspec.json.encode(values).decode()
+
+
+def _of_trace(trace: Trace, vault: Vault) -> dict[str, Any]:
+    return {
+        "action": trace.action,
+        "object_type": trace.object_type,
+        "object_id": trace.object_id,
+        "before": None,
+        "after": _traced(trace, vault),
+    }
+
+
+def _of_change(change: Change, vault: Vault) -> dict[str, Any]:
+    entity = change.after or change.before
+    return {
+        "object_type": type(entity).__name__,
+        "object_id": getattr(entity, "id", None),
+        "before": _told(change.before, vault),
+        "after": _told(change.after, vault),
+    }
+
+
+def _persons(told: Sequence[tuple[UUID, Change | Trace]]) -> Iterator[UUID]:
+    """Whoever something is encrypted for."""
+    for _, each in told:
+        if isinstance(each, Trace):
+            persons = [each.person_id if each.personal else None]
+        else:
+            persons = [_person(entity) for entity in (each.before, each.after) if entity]
+        yield from filter(None, persons)
+
+
+async def write(
+    lent: Lent, vault: Vault, circumstances: Circumstances, told: Sequence[tuple[UUID, Change | Trace]]
+) -> None:
+    """Add an audit row for each change and each trace, under the ids given with them."""
+    await vault.prepare(_persons(told))
+    for row_id, each in told:
+        own = _of_trace(each, vault) if isinstance(each, Trace) else _of_change(each, vault)
+        await lent.rows(ADD, msgspec.structs.asdict(circumstances) | {"id": row_id} | own)

@@ -106,7 +106,7 @@ def _told(viewer: Viewer | None, *, identity: bool) -> tuple[Any, ...]:
         _identifiers(viewer.book_ids),
         _identifiers(viewer.client_ids),
         everything,
-        "",
+        "on" if identity else "",
     )
 
 
@@ -189,7 +189,7 @@ class Database:
     async def lend(self, viewer: Viewer | None, *, identity: bool = False) -> AsyncIterator[Lent]:
         """A connection that sees what the viewer sees.
 
-        Without a viewer it sees nothing but, with `identity`, the rows of sign-in. Raises Unauthenticated if the
+        With `identity` it sees the rows of sign-in too; without either it sees nothing. Raises Unauthenticated if the
         viewer's session has ended (the firm itself has none), Unavailable if no connection is to be had.
         """
         with faults():

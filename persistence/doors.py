@@ -3,9 +3,10 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 import asyncpg
+import msgspec
 
 from domain.access import Viewer
 from domain.clock import Clock
@@ -23,6 +24,20 @@ W = TypeVar("W")
 
 ATTEMPTS: Final = 5
 _LOST_RACES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who writes, in which request, by which verb; `identity` opens the rows of sign-in."""
+
+    viewer: Viewer | None
+    request_id: str
+    action: str
+    identity: bool
+
+
+def action_of(verb: Callable[..., Any]) -> str:
+    """What the audit trail calls a verb: its context and its name, such as orders.place."""
+    return f"{verb.__module__.split('.')[1]}.{verb.__name__}"
 
 
 class Doors:
@@ -59,35 +74,42 @@ class Doors:
         `verb` takes the work, then the given arguments. What it tells goes out with its rows, and is rung after the
         commit.
         """
+        actor = Actor(viewer, request_id, action_of(verb), identity=viewer is None)
+        return await self._write(actor, lambda work: verb(cast("W", work), *args, **kwargs))
+
+    async def identify(
+        self,
+        viewer: Viewer | None,
+        request_id: str,
+        verb: Callable[Concatenate[W, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As `write`, with the rows of sign-in open too: for a viewer who changes an account."""
+        actor = Actor(viewer, request_id, action_of(verb), identity=True)
+        return await self._write(actor, lambda work: verb(cast("W", work), *args, **kwargs))
+
+    async def _write(self, actor: Actor, verb: Callable[[Work], Awaitable[T]]) -> T:
         for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads retries, no secret
             try:
-                async with self.database.lend(viewer, identity=viewer is None) as lent:
-                    work, result = await self._attempt(lent, viewer, request_id, verb, *args, **kwargs)
+                async with self.database.lend(actor.viewer, identity=actor.identity) as lent:
+                    work, result = await self._attempt(lent, actor, verb)
             except _LOST_RACES:
                 continue
             self.bell.ring(work.topics)
             return result
         raise Unavailable("Too many changes at once; try again.", retry_after=1)
 
-    async def _attempt(
-        self,
-        lent: Lent,
-        viewer: Viewer | None,
-        request_id: str,
-        verb: Callable[Concatenate[W, P], Awaitable[T]],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> tuple[Work, T]:
+    async def _attempt(self, lent: Lent, actor: Actor, verb: Callable[[Work], Awaitable[T]]) -> tuple[Work, T]:
         work = Work(lent, now=self.clock(), ids=self._ids, field_key=self._field_key)
         with faults():
             transaction = lent.connection.transaction()
             await transaction.start()
         try:
-            result = await verb(cast("W", work), *args, **kwargs)
-            action = f"{verb.__module__.rpartition('.')[2]}.{verb.__name__}"
-            await work.finish(viewer, request_id, action)
+            result = await verb(work)
+            await work.finish(actor.viewer, actor.request_id, actor.action)
         except BaseException:
             with faults():
                 await transaction.rollback()

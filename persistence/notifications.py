@@ -45,6 +45,8 @@ notifications = table(
     Column("portfolio_id", Uuid),
     Column("transaction_id", Uuid),
     Column("order_id", Uuid),
+    Column("glass_access_id", Uuid),
+    Column("announcement_id", Uuid),
     Column("amount", AMOUNT),
     Column("currency", Text),
     Column("read_at", MOMENT),

@@ -3,6 +3,7 @@
 from persistence import (
     audit,
     books,
+    break_glass,
     clients,
     day_values,
     events,
@@ -17,6 +18,7 @@ from persistence import (
     portfolios,
     positions,
     receipts,
+    service_accounts,
     transactions,
     vault,
 )
@@ -25,6 +27,7 @@ from persistence.metadata import metadata
 CONTEXTS = (
     audit,
     books,
+    break_glass,
     clients,
     day_values,
     events,
@@ -39,6 +42,7 @@ CONTEXTS = (
     portfolios,
     positions,
     receipts,
+    service_accounts,
     transactions,
     vault,
 )

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from domain.access import Viewer
+from domain.audit import Trace
 from domain.entities import IdMaker
 from domain.jobs import TOPIC, Job
 from domain.notifications import Notice, Notification, user_stream
@@ -44,6 +45,9 @@ class Work:
         self._notices: list[Notice] = []
         self._happened: list[Event] = []
         self._jobs: list[Enqueued] = []
+        self._traces: list[Trace] = []
+        self._reason: str | None = None
+        self._actor: tuple[UUID, UUID | None] | None = None
         self.topics: set[str] = set()
         self.vault = Vault(lent, field_key)
         self.books = Books(lent, self._changes)
@@ -82,21 +86,29 @@ class Work:
         self._jobs.append(Enqueued(job, ids, after))
         self.wake(TOPIC)
 
+    def trace(self, trace: Trace) -> None:
+        """Have the audit trail tell of something that changed no row."""
+        self._traces.append(trace)
+
+    def because(self, reason: str) -> None:
+        """State the reason that all audit rows of the transaction carry."""
+        self._reason = reason
+
+    def acts_for(self, user_id: UUID, session_id: UUID | None = None) -> None:
+        """Name the user who acts, where sign-in finds out only on the way."""
+        self._actor = user_id, session_id
+
     def wake(self, topic: str) -> None:
         """Wake those who wait for the topic, once the transaction is committed."""
         self.topics.add(topic)
 
     async def finish(self, viewer: Viewer | None, request_id: str, action: str) -> None:
         """Write what goes out with the verb's own rows: audit trail, jobs, then the events, whose locks come last."""
-        circumstances = audit.Circumstances(
-            actor_id=viewer.actor_id if viewer else None,
-            session_id=viewer.session_id if viewer and not viewer.is_system else None,
-            request_id=request_id,
-            action=action,
-            occurred_at=self.now,
-        )
-        changes = [(self.new_id(), change) for change in self._changes]
-        await audit.write(self._lent, self.vault, circumstances, changes)
+        actor_id, session_id = self._actor or _actor_of(viewer)
+        circumstances = audit.Circumstances(actor_id, session_id, request_id, action, self.now, self._reason)
+        happened: list[Change | Trace] = [*self._changes, *self._traces]
+        told = [(self.new_id(), each) for each in happened]
+        await audit.write(self._lent, self.vault, circumstances, told)
         await jobs.enqueue(self._lent, self._jobs)
         await self._append_events(viewer)
 
@@ -140,7 +152,16 @@ class Work:
                     portfolio_id=notice.portfolio_id,
                     transaction_id=notice.transaction_id,
                     order_id=notice.order_id,
+                    glass_access_id=notice.glass_access_id,
+                    announcement_id=notice.announcement_id,
                     amount=notice.amount,
                     currency=notice.currency,
                     read_at=None,
                 )
+
+
+def _actor_of(viewer: Viewer | None) -> tuple[UUID | None, UUID | None]:
+    """The user and the session that the audit trail names."""
+    if viewer is None or viewer.is_system:
+        return None, None
+    return viewer.user_id, viewer.session_id

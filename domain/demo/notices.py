@@ -72,6 +72,8 @@ def _notification(news: News, notification_id: UUID, user_id: UUID, seq: int, re
         portfolio_id=news.portfolio_id,
         transaction_id=news.transaction_id,
         order_id=news.order_id,
+        glass_access_id=None,
+        announcement_id=None,
         amount=news.amount,
         currency=news.currency,
         read_at=read_at,

@@ -174,6 +174,7 @@ class Organisation:
             client_id=client_id,
             status=UserStatus.ACTIVE,
             created_at=self._days.moment(0),
+            email_verified_at=self._days.moment(0),
             version=1,
         )
 

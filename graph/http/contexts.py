@@ -3,6 +3,7 @@
 from typing import Protocol, Self
 
 from domain.errors import Unauthenticated
+from domain.origin import Origin
 
 
 class Context(Protocol):
@@ -22,6 +23,9 @@ class Context(Protocol):
         Called for each operation on a socket and for each event of a subscription.
         """
 
+    async def used(self) -> None:
+        """Note that the session is in use; called for each operation on a socket. Raises Unauthenticated."""
+
     async def ended(self) -> Unauthenticated:
         """Wait until the access token expires or the session is revoked, and return the fault that says which.
 
@@ -35,7 +39,7 @@ class Context(Protocol):
 class Contexts(Protocol):
     """Makes contexts from credentials."""
 
-    async def of_request(self, token: str | None, request_id: str) -> Context:
+    async def of_request(self, token: str | None, origin: Origin) -> Context:
         """The context of a request, a socket or an event stream.
 
         No token gives the anonymous context, so that signing in is possible. Raises Unauthenticated, with the

@@ -24,6 +24,7 @@ from graph.http.contexts import Context, Contexts
 from graph.http.credentials import bearer
 from graph.http.frames import Frames
 from graph.http.headers import guarded
+from graph.http.origin import origin_of
 from graph.http.refused import Refused
 from graph.http.request import Operation, read_operation
 from graph.http.request_id import request_id
@@ -103,7 +104,7 @@ class Endpoint(GraphQL[Any, None]):
     async def _perform(self, request: Request, media: str) -> ASGIApp:
         operation = await read_operation(request, self.limits.body_bytes)
         token = bearer(request.headers.get("authorization"))
-        context = await self.contexts.of_request(token, request_id(request.scope))
+        context = await self.contexts.of_request(token, origin_of(request.scope))
         allowed = {OperationType.QUERY}
         if request.method == "POST":
             allowed.add(OperationType.MUTATION)

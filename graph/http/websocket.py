@@ -17,6 +17,7 @@ from graph.http.bounds import HttpLimits
 from graph.http.contexts import Context, Contexts
 from graph.http.credentials import of_init
 from graph.http.frames import BadFrame, Frames
+from graph.http.origin import origin_of
 from graph.http.request import Operation
 from graph.http.request_id import request_id
 from graph.http.response import payload
@@ -138,7 +139,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         self.timer.cancel()
         try:
             token = of_init(given, self.frames.ws.headers.get("authorization"))
-            session = await self.contexts.of_request(token, self.request_id)
+            session = await self.contexts.of_request(token, origin_of(self.frames.ws.scope))
         except Unauthenticated as fault:
             self.end(4401, f"Unauthenticated: {fault.reason}")
         except Unavailable:
@@ -184,10 +185,12 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
     async def _run(self, name: str, operation: Operation, session: Context) -> None:
         try:
             operation.check()
+            context = session.fresh()
+            await context.used()
             results = await self.schema.stream(
                 operation.query,
                 variable_values=operation.variables,
-                context_value=session.fresh(),
+                context_value=context,
                 operation_name=operation.name,
                 operation_extensions=operation.extensions,
             )

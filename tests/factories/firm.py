@@ -111,6 +111,7 @@ class Make:
             client_id=given.pop("client_id", None),
             status=UserStatus.ACTIVE,
             created_at=self.now,
+            email_verified_at=None,
             version=1,
         )
         await self.add(identity.users, msgspec.structs.replace(user, **given))
@@ -119,11 +120,25 @@ class Make:
             await self.membership(book, user)
         return await self.session(user, book)
 
-    async def session(self, user: User, book: Book | None = None) -> SignedIn:
+    async def session(self, user: User, book: Book | None = None, **given: Any) -> SignedIn:
         """A further session of a user."""
-        session = Session(self.new_id(), user.id, self.now, self.now + timedelta(days=7), None)
+        now = self.now
+        session = Session(
+            id=self.new_id(),
+            user_id=user.id,
+            created_at=now,
+            expires_at=now + timedelta(days=7),
+            revoked_at=None,
+            last_used_at=now,
+            idle_until=now + timedelta(days=7),
+            authenticated_at=now,
+            second_factor=False,
+            device="a test",
+            address="127.0.0.1",
+        )
+        session = msgspec.structs.replace(session, **given)
         await self.add(identity.sessions, session)
-        token, _ = self.services.tokens.access(user.id, session.id, self.now)
+        token, _ = self.services.tokens.access(user.id, session.id, now)
         return SignedIn(user, session, token, book)
 
     async def membership(self, book: Book, user: User, **given: Any) -> Membership:

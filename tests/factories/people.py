@@ -55,6 +55,8 @@ async def notification(make: Make, user: User, **given: Any) -> Notification:
         portfolio_id=None,
         transaction_id=None,
         order_id=None,
+        glass_access_id=None,
+        announcement_id=None,
         amount=None,
         currency=None,
         read_at=None,

@@ -281,6 +281,8 @@ async def test_an_event_that_nobody_rang_for_arrives_by_the_slow_poll(
             portfolio_id=None,
             transaction_id=None,
             order_id=None,
+            glass_access_id=None,
+            announcement_id=None,
             amount=None,
             currency=None,
             read_at=None,

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from domain.access import SYSTEM, Role
+from domain.origin import COMMAND_LINE
 from domain.valuation import AssetClass, days
 from domain.work import Work
 from graph.context import Context
@@ -239,7 +240,7 @@ async def test_one_waiter_that_is_cancelled_leaves_the_batch_to_the_others(gql: 
         await opened.wait()
         return [Row(key, argument) for key in keys]
 
-    batch, context = Batch(load, by="id"), Context(gql.services, "request", None)
+    batch, context = Batch(load, by="id"), Context(gql.services, COMMAND_LINE, None)
     first, second = (asyncio.create_task(batch.of(context, 7, "x")) for _ in range(2))
     await reached.wait()
     first.cancel()

@@ -14,6 +14,7 @@ from strawberry.types import Info
 from strawberry.types.scalar import ScalarDefinition
 
 from domain.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from domain.origin import Origin
 from graph.http.schema import Schema
 from graph.limits import Limits
 
@@ -74,6 +75,9 @@ class TestContext:
     def fresh(self) -> Self:
         return replace(self, memory={})
 
+    async def used(self) -> None:
+        pass
+
     async def ended(self) -> Unauthenticated:
         if self.session is None:
             return await asyncio.Future()
@@ -92,16 +96,16 @@ class Sessions:
         self.down = False
         self.broken = False
 
-    async def of_request(self, token: str | None, request_id: str) -> TestContext:
+    async def of_request(self, token: str | None, origin: Origin) -> TestContext:
         if self.down:
             raise Unavailable(retry_after=7)
         if self.broken:
             raise RuntimeError(SECRET)
         if token is None:
-            return TestContext(request_id, self.seen, None)
+            return TestContext(origin.request_id, self.seen, None)
         if token != self.session.token:
             raise Unauthenticated("The token is no good.", reason=token.upper())
-        return TestContext(request_id, self.seen, self.session)
+        return TestContext(origin.request_id, self.seen, self.session)
 
 
 def read_even(value: object) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query, parse
 
+from domain.origin import Origin
 from graph import limits
 from graph.http.endpoint import Endpoint
 from graph.limits import Limits, Size, outline, sizes
@@ -156,6 +157,6 @@ async def test_the_anonymous_may_ask_for_one_type(api: Served) -> None:
 async def test_an_open_schema_is_open() -> None:
     endpoint = Endpoint(make_schema(open_schema=True), Sessions())
     result = await endpoint.schema.execute(
-        get_introspection_query(), context_value=await Sessions().of_request(None, "id")
+        get_introspection_query(), context_value=await Sessions().of_request(None, Origin("id"))
     )
     assert result.errors is None

@@ -2,77 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Column, ForeignKey, Index, Integer, Text, bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.types import Uuid
 
-from domain.access import Role, Viewer
+from domain.access import Viewer
 from domain.errors import NotFound, Unauthenticated
 from domain.identity import Credential, RefreshToken, Session, User, UserStatus
-from persistence.metadata import MOMENT, enum_column, table
+from persistence.identity.tables import credentials, refresh_tokens, sessions, users
+from persistence.metadata import MOMENT
 from persistence.repository import Repository, by_id, by_ids
-from persistence.scope import END_CLIENT, IDENTITY, SIGNED_IN, USER, Scope, internal, shared
 from persistence.sql import columns
-
-# The staff know each other, and the end clients whose client they see; an end client knows itself.
-KNOWN: Final = (
-    f"{IDENTITY} or id = {USER} or {SIGNED_IN} and not {END_CLIENT} "
-    "and (client_id is null or exists (select from clients where clients.id = users.client_id))"
-)
-
-users = table(
-    "users",
-    Scope(see=KNOWN, add=IDENTITY, change=IDENTITY, predicate=shared().predicate),
-    Column("id", Uuid, primary_key=True),
-    Column("email", Text, nullable=False, unique=True),
-    Column("name", Text, nullable=False),
-    Column("sort_name", Text, nullable=False),
-    Column("picture_url", Text),
-    Column("locale", Text, nullable=False),
-    Column("time_zone", Text, nullable=False),
-    *enum_column("role", Role),
-    Column("unit_id", Uuid, ForeignKey("units.id")),
-    Column("team_id", Uuid, ForeignKey("teams.id")),
-    # Set for end clients alone; a plain reference, for the client's own row names its book.
-    Column("client_id", Uuid, ForeignKey("clients.id", use_alter=True)),
-    *enum_column("status", UserStatus),
-    Column("created_at", MOMENT, nullable=False),
-    Column("version", Integer, nullable=False),
-    Index(None, "team_id", "role"),
-)
-
-credentials = table(
-    "credentials",
-    internal(),
-    Column("id", Uuid, ForeignKey("users.id"), primary_key=True),
-    Column("password_hash", Text, nullable=False),
-)
-
-sessions = table(
-    "sessions",
-    internal(),
-    Column("id", Uuid, primary_key=True),
-    Column("user_id", Uuid, ForeignKey("users.id"), nullable=False),
-    Column("created_at", MOMENT, nullable=False),
-    Column("expires_at", MOMENT, nullable=False),
-    Column("revoked_at", MOMENT),
-    Index(None, "user_id"),
-)
-
-refresh_tokens = table(
-    "refresh_tokens",
-    internal(),
-    Column("id", Uuid, primary_key=True),
-    Column("session_id", Uuid, ForeignKey("sessions.id"), nullable=False),
-    Column("digest", Text, nullable=False, unique=True),
-    Column("issued_at", MOMENT, nullable=False),
-    Column("expires_at", MOMENT, nullable=False),
-    Column("used_at", MOMENT),
-    Index(None, "session_id"),
-)
 
 CREDENTIAL = (
     select(*columns(Credential, credentials))
@@ -92,7 +34,11 @@ REVOKE = (
 EXTEND = (
     update(sessions)
     .where(sessions.c.id == bindparam("session_id", type_=Uuid))
-    .values(expires_at=bindparam("ends", type_=MOMENT))
+    .values(
+        expires_at=bindparam("ends", type_=MOMENT),
+        last_used_at=bindparam("used", type_=MOMENT),
+        idle_until=bindparam("idle", type_=MOMENT),
+    )
 )
 USE = (
     update(refresh_tokens)
@@ -102,7 +48,24 @@ USE = (
 # A vetted function of the migration: without a viewer the application role sees neither books nor members.
 VIEWER = select(
     func.viewer_of(bindparam("session_id", type_=Uuid), bindparam("now", type_=MOMENT)).table_valued(
-        "user_id", "session_id", "role", "team_id", "unit_id", "locale", "time_zone", "book_ids", "client_ids"
+        "user_id",
+        "session_id",
+        "role",
+        "team_id",
+        "unit_id",
+        "locale",
+        "time_zone",
+        "book_ids",
+        "client_ids",
+        "granted",
+        "authenticated_at",
+        "last_used_at",
+    )
+)
+# Another one, which also tells of the last use of a service account's key.
+USED = select(
+    func.note_use(
+        bindparam("session_id", type_=Uuid), bindparam("now", type_=MOMENT), bindparam("idle_until", type_=MOMENT)
     )
 )
 
@@ -116,6 +79,10 @@ class Identities(Repository):
         if not rows:
             raise Unauthenticated("The session has ended.", reason="REVOKED")
         return msgspec.convert(dict(rows[0]), Viewer, strict=False, from_attributes=False)
+
+    async def note_use(self, session_id: UUID, now: datetime, idle_until: datetime) -> None:
+        """Note that a session, or the key of a service account, is in use, so that it does not end as an idle one."""
+        await self.lent.rows(USED, {"session_id": session_id, "now": now, "idle_until": idle_until})
 
     async def by_ids(self, viewer: Viewer, user_ids: Sequence[UUID]) -> list[User]:
         """These users."""
@@ -157,7 +124,8 @@ class Identities(Repository):
     async def rotate(self, used: RefreshToken, session: Session, token: RefreshToken) -> None:
         """Mark one token as used, store the next, and let the session live on."""
         await self.lent.rows(USE, {"token_id": used.id, "at": token.issued_at})
-        await self.lent.rows(EXTEND, {"session_id": session.id, "ends": session.expires_at})
+        lives_on = {"ends": session.expires_at, "used": session.last_used_at, "idle": session.idle_until}
+        await self.lent.rows(EXTEND, {"session_id": session.id, **lives_on})
         await self.insert(refresh_tokens, token)
 
     async def revoke(self, session_id: UUID, at: datetime) -> None:

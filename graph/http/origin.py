@@ -1,0 +1,15 @@
+"""Where a request or a socket comes from, as its ASGI scope tells."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from domain.origin import LONGEST_DEVICE, Origin
+from graph.http.request_id import request_id
+
+
+def origin_of(scope: MutableMapping[str, Any]) -> Origin:
+    """The request's id, its client's address and program; uvicorn has put a trusted proxy's word in the address."""
+    device = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
+    address = str((scope.get("client") or ("",))[0])
+    text = "".join(letter for letter in device.decode("latin-1") if letter.isprintable())
+    return Origin(request_id(scope), address, text[:LONGEST_DEVICE])

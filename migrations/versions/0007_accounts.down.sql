@@ -1,0 +1,2 @@
+-- Takes back 0007_accounts.up.sql.
+select 1;

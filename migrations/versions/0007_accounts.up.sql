@@ -1,0 +1,2 @@
+-- Links that are mailed to people, and what users prefer.
+select 1;

@@ -1,0 +1,2 @@
+-- Takes back 0008_factors.up.sql.
+select 1;

@@ -1,0 +1,2 @@
+-- Second factors, and the failed attempts to sign in.
+select 1;

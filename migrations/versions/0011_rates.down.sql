@@ -1,0 +1,2 @@
+-- Takes back 0011_rates.up.sql.
+select 1;

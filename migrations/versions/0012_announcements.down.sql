@@ -1,0 +1,2 @@
+-- Takes back 0012_announcements.up.sql.
+select 1;

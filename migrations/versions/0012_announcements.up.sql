@@ -1,0 +1,2 @@
+-- Announcements and maintenance windows.
+select 1;
