@@ -76,6 +76,13 @@ async def sound(trading: Desk, services: Services, make: Make, order_id: str, st
     return order
 
 
+async def told(trading: Desk) -> list[str]:
+    """What the advisor was told of orders, the newest first."""
+    answer = await trading.gql.as_(trading.advisor).run("{ notifications(first: 10) { nodes { kind } } }")
+    kinds = [str(each["kind"]) for each in answer["notifications"]["nodes"]]
+    return [kind for kind in kinds if kind.startswith("ORDER_")]
+
+
 @pytest.mark.parametrize("trouble", [down, lost, silent, silent_after], ids=lambda trouble: trouble.__name__)
 async def test_an_order_whose_broker_does_not_answer_says_so_and_comes_right(
     trading: Desk, services: Services, make: Make, trouble: Trouble
@@ -89,8 +96,11 @@ async def test_an_order_whose_broker_does_not_answer_says_so_and_comes_right(
     assert order["reason"] == "The broker has not answered; it is asked again."
     assert Decimal(order["reservedCash"]["amount"]) > 1000
     assert order["fills"] == []
+    assert await told(trading) == ["ORDER_UNCERTAIN"]
     await hurried(services, make.connection)
     await sound(trading, services, make, order_id)
+    # Once, though it went wrong twice.
+    assert await told(trading) == ["ORDER_FILLED", "ORDER_UNCERTAIN"]
     assert broker.calls[:3] == ["submit"] * 3
     assert (await trading.holdings())[1] == {trading.share.symbol: 10}
 
@@ -303,8 +313,7 @@ async def test_a_broker_declines(trading: Desk, services: Services, make: Make) 
     await drained(services)
     order = await sound(trading, services, make, order_id, "REJECTED")
     assert order["reason"] == f"The broker does not deal in {trading.share.symbol}."
-    told = await trading.gql.as_(trading.advisor).run("{ notifications(first: 1) { nodes { kind } } }")
-    assert [each["kind"] for each in told["notifications"]["nodes"]] == ["ORDER_REJECTED"]
+    assert await told(trading) == ["ORDER_REJECTED"]
 
 
 async def test_trading_is_suspended_when_half_is_filled(trading: Desk, services: Services, make: Make) -> None:
@@ -315,6 +324,7 @@ async def test_trading_is_suspended_when_half_is_filled(trading: Desk, services:
     await hurried(services, make.connection)
     order = await sound(trading, services, make, order_id, "CANCELLED")
     assert (order["filledQuantity"], order["reason"]) == ("4", f"Trading in {trading.share.symbol} is suspended.")
+    assert await told(trading) == ["ORDER_CANCELLED", "ORDER_PARTLY_FILLED"]
 
 
 @pytest.mark.parametrize("trouble", [down, lost, silent_after], ids=lambda trouble: trouble.__name__)
