@@ -26,6 +26,8 @@ USER steward
 ENV HOST=0.0.0.0 PORT=8000 PYTHONUNBUFFERED=1
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/readyz', timeout=2)"]
+    CMD ["python", "-c", "import os, ssl, urllib.request as r; tls = 's' * bool(os.environ.get('TLS_CERTIFICATE')); \
+r.urlopen(f'http{tls}://127.0.0.1:{os.environ[\"PORT\"]}/readyz', timeout=2, \
+context=ssl._create_unverified_context() if tls else None)"]
 # The exec form: SIGTERM reaches the server itself, which drains and stops.
 CMD ["steward", "serve"]

@@ -9,7 +9,7 @@ UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 INSTALL = VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-progress --compile-bytecode
 PYTEST = $(BIN)/python -m pytest
 
-.PHONY: help serve test check format soak bench browser web examples lock schema
+.PHONY: help serve test check format soak bench browser conformance web examples lock schema
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -36,9 +36,14 @@ soak: $(VENV)/.dev ## The full sizes: kills, sockets, big firms.
 
 bench: $(VENV)/.dev ## Ratios against a bare asyncpg floor, measured in one run.
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.policies
 
 browser: $(VENV)/.dev web ## GraphiQL in headless Chromium; skips with a reason where there is none.
 	$(PYTEST) -m browser -n 0
+
+conformance: $(VENV)/.dev ## The public suites and clients (graphql-http, graphql-ws, graphql-sse, graphql-eslint); needs npm.
+	npm ci --prefix tests/clients --no-audit --no-fund --loglevel=error
+	$(PYTEST) -m conformance -n 0 tests/clients
 
 web: ## Bundle GraphiQL from its npm packages into web/dist.
 	npm ci --prefix web --no-audit --no-fund --loglevel=error

@@ -140,10 +140,10 @@ RECENT: Final = timedelta(minutes=15)
 class Viewer(msgspec.Struct, frozen=True):
     """Whoever asks, made once per request: its session, role, place in the firm and what it sees.
 
-    `book_ids` are the books of its team or unit, those it is a member of today and those it has broken the glass of;
-    `client_ids` its household, if it is an end client. For a service account `session_id` is its key, and `granted`
-    what that allows. `authenticated_at` is when a person last proved to be who it is, `last_used_at` the last use of
-    the session that was noted.
+    `book_ids` are the books of its team or unit, those it is a member of today and those it has broken the glass of,
+    which alone `glass_ids` names; `client_ids` its household, if it is an end client. For a service account
+    `session_id` is its key, and `granted` what that allows. `authenticated_at` is when a person last proved to be who
+    it is, `last_used_at` the last use of the session that was noted.
     """
 
     user_id: UUID
@@ -158,6 +158,7 @@ class Viewer(msgspec.Struct, frozen=True):
     granted: tuple[Action, ...] | None = None
     authenticated_at: datetime | None = None
     last_used_at: datetime | None = None
+    glass_ids: tuple[UUID, ...] = ()
 
     @property
     def sight(self) -> Sight:
@@ -179,6 +180,14 @@ class Viewer(msgspec.Struct, frozen=True):
     def actor_id(self) -> UUID | None:
         """The user whom the audit trail and notifications name: none where the firm itself acts."""
         return None if self.is_system else self.user_id
+
+    @property
+    def changing(self) -> "Viewer":
+        """The viewer as it changes things: a broken glass gives sight, and no say."""
+        if not self.glass_ids:
+            return self
+        own = tuple(book_id for book_id in self.book_ids if book_id not in self.glass_ids)
+        return msgspec.structs.replace(self, book_ids=own, glass_ids=())
 
     def today(self, now: datetime) -> date:
         """The viewer's calendar day at a moment."""

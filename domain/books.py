@@ -45,6 +45,8 @@ class Book(Entity, frozen=True):
     opened_on: date
     version: int
 
+    of_book: ClassVar[str] = "id"
+
 
 class MembershipKind(StrEnum):
     """Why somebody is a member of a book.
@@ -93,6 +95,7 @@ class Books(Protocol):
     async def one(self, viewer: Viewer, book_id: UUID) -> Book: ...  # noqa: D102 - the signature says it, here and below
     async def locked(self, viewer: Viewer, book_id: UUID) -> Book: ...  # noqa: D102
     async def team(self, viewer: Viewer, team_id: UUID) -> Team: ...  # noqa: D102
+    async def units(self, viewer: Viewer, unit_ids: Sequence[UUID]) -> list[Unit]: ...  # noqa: D102
     async def membership(self, viewer: Viewer, membership_id: UUID) -> Membership: ...  # noqa: D102
     async def memberships_of(self, viewer: Viewer, book_ids: Sequence[UUID]) -> list[Membership]: ...  # noqa: D102
     async def audience(self, viewer: Viewer, book_id: UUID, moment: datetime) -> list[UUID]: ...  # noqa: D102

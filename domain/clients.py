@@ -136,6 +136,7 @@ class Client(Entity, frozen=True):
     version: int
 
     personal: ClassVar[frozenset[str]] = frozenset({"name", "sort_name", "email", "phone", "date_of_birth", "tags"})
+    of_client: ClassVar[str] = "id"
 
 
 class ClientProfile(Entity, frozen=True):
@@ -148,6 +149,7 @@ class ClientProfile(Entity, frozen=True):
     do_not_disturb: bool
 
     personal: ClassVar[frozenset[str]] = frozenset({"notes"})
+    of_client: ClassVar[str] = "id"
 
 
 class TaxId(Entity, frozen=True):
@@ -159,6 +161,7 @@ class TaxId(Entity, frozen=True):
 
     personal: ClassVar[frozenset[str]] = frozenset({"masked"})
     secret: ClassVar[frozenset[str]] = frozenset({"sealed"})
+    of_client: ClassVar[str] = "id"
 
 
 class ClientFilter(msgspec.Struct, frozen=True):
@@ -189,6 +192,8 @@ class Clients(Protocol):
     async def replace_profile(self, before: ClientProfile, after: ClientProfile) -> None: ...  # noqa: D102
     async def replace_parties(self, before: Sequence[Party], after: Sequence[Party]) -> None: ...  # noqa: D102
     async def set_tax_id(self, tax_id: TaxId) -> None: ...  # noqa: D102
+    async def tax_ids(self, viewer: Viewer, client_ids: Sequence[UUID]) -> list[TaxId]: ...  # noqa: D102
+    async def remove_tax_id(self, client_id: UUID) -> None: ...  # noqa: D102
     async def remove(self, client: Client) -> None: ...  # noqa: D102
 
 

@@ -17,12 +17,16 @@ class Entity(msgspec.Struct, frozen=True, gc=False):
     """A row of the business, immutable; its columns are selected by its fields' names and fill it by position.
 
     `personal` names the fields that identify a person: the audit trail encrypts them for that person,
-    whose id is the field `person` names. `secret` names those that it must not hold at all.
+    whose id is the field `person` names. `secret` names those that it must not hold at all. `of_client`, `of_book` and
+    `of_user` name the fields, where there are such, that say whose the row is: by them its history is seen.
     """
 
     personal: ClassVar[frozenset[str]] = frozenset()
     secret: ClassVar[frozenset[str]] = frozenset()
     person: ClassVar[str] = "id"
+    of_client: ClassVar[str] = "client_id"
+    of_book: ClassVar[str] = "book_id"
+    of_user: ClassVar[str] = "user_id"
 
 
 class Described:

@@ -58,10 +58,31 @@ class RefusalCode(StrEnum):
     ILLEGAL_STEP: The order's status does not allow this step.
     OPEN_ORDERS: The client has open orders; cancel them first.
     JOB_NOT_DEAD: The job is no longer dead: it is waiting, running or done.
+    LINK_INVALID: The mailed link is wrong, was used before, or is too old.
+    TOO_MANY_LINKS: Several links were mailed to the same user in the last hour.
+    REGISTRATION_CLOSED: The firm lets nobody become a user by themselves; ask for an invitation.
+    USER_STATUS: The user's status does not allow this step.
+    OWN_ACCOUNT: This is not done to one's own account; ask a colleague.
+    LAST_ADMIN: The firm would have no active admin left.
     REAUTHENTICATION_NEEDED: The change is a sensitive one: prove who you are once more, by `reauthenticate`.
     WRONG_PASSWORD: The password is wrong.
     WEAK_PASSWORD: The password is too short, too common or too easily guessed.
     WRONG_CODE: The code of the second factor is wrong, or was used before.
+    LINK_NEEDED: A user has the address of the provider's account: sign in as that user, then link the account.
+    NOT_REGISTERED: Nobody signs in by this account of the provider, and nobody becomes a user by it.
+    EMAIL_NOT_VERIFIED: The provider has not verified the address of its account.
+    PROVIDER_FAILED: The provider did not prove who it is, or the way to it was not begun in this session, was used
+        before, or took too long.
+    LAST_SIGN_IN: The user would be left without a way to sign in.
+    NO_SECOND_FACTOR: There is no second factor, and none was begun.
+    SECOND_FACTOR_REQUIRED: The role must have a second factor, which is not disabled.
+    ACCOUNT_DISABLED: The service account is disabled.
+    KEY_ENDED: The key has ended already, by itself or because it was revoked.
+    ALREADY_SEEN: The book is one that the viewer sees already.
+    ACCESS_ENDED: The access by a broken glass has ended already.
+    NOT_ARCHIVED: The client is archived before its personal data is erased.
+    RETAINED: The law has the firm keep the data for some years more.
+    ERASED: The personal data was erased, and nothing is kept of it any more.
     """
 
     INVALID_VALUE = "INVALID_VALUE"
@@ -90,10 +111,30 @@ class RefusalCode(StrEnum):
     ILLEGAL_STEP = "ILLEGAL_STEP"
     OPEN_ORDERS = "OPEN_ORDERS"
     JOB_NOT_DEAD = "JOB_NOT_DEAD"
+    LINK_INVALID = "LINK_INVALID"
+    TOO_MANY_LINKS = "TOO_MANY_LINKS"
+    REGISTRATION_CLOSED = "REGISTRATION_CLOSED"
+    USER_STATUS = "USER_STATUS"
+    OWN_ACCOUNT = "OWN_ACCOUNT"
+    LAST_ADMIN = "LAST_ADMIN"
     REAUTHENTICATION_NEEDED = "REAUTHENTICATION_NEEDED"
     WRONG_PASSWORD = "WRONG_PASSWORD"  # noqa: S105 - a code
     WEAK_PASSWORD = "WEAK_PASSWORD"  # noqa: S105 - a code
     WRONG_CODE = "WRONG_CODE"
+    LINK_NEEDED = "LINK_NEEDED"
+    NOT_REGISTERED = "NOT_REGISTERED"
+    EMAIL_NOT_VERIFIED = "EMAIL_NOT_VERIFIED"
+    PROVIDER_FAILED = "PROVIDER_FAILED"
+    LAST_SIGN_IN = "LAST_SIGN_IN"
+    NO_SECOND_FACTOR = "NO_SECOND_FACTOR"
+    SECOND_FACTOR_REQUIRED = "SECOND_FACTOR_REQUIRED"
+    ACCOUNT_DISABLED = "ACCOUNT_DISABLED"
+    KEY_ENDED = "KEY_ENDED"
+    ALREADY_SEEN = "ALREADY_SEEN"
+    ACCESS_ENDED = "ACCESS_ENDED"
+    NOT_ARCHIVED = "NOT_ARCHIVED"
+    RETAINED = "RETAINED"
+    ERASED = "ERASED"
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer of a rule, not an error

@@ -18,6 +18,8 @@ from domain.errors import NotFound, Refusal, RefusalCode
 from domain.work import Work
 
 if TYPE_CHECKING:
+    from domain.identity.links import Links
+    from domain.mail import Mail
     from domain.markets.data import MarketData
 
 P = ParamSpec("P")
@@ -38,6 +40,16 @@ class Office(Protocol):
     @property
     def market_data(self) -> "MarketData":
         """The vendor of closing prices and FX rates."""
+        ...
+
+    @property
+    def mail(self) -> "Mail":
+        """How letters leave the firm."""
+        ...
+
+    @property
+    def links(self) -> "Links":
+        """What makes mailed links work."""
         ...
 
     @property

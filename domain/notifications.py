@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from domain.access import Action, Viewer, require
+from domain.audit import Trace
 from domain.entities import Entity
 from domain.errors import NotFound
 from domain.work import Work
@@ -110,8 +111,12 @@ class Notifications(Protocol):
         """These of the viewer's."""
         ...
 
-    async def mark_read(self, viewer: Viewer, ids: Sequence[UUID] | None, at: datetime) -> list[Notification]:
-        """Mark these, or all, of the viewer's unread ones; gives those that it marked."""
+    async def mark_read(self, viewer: Viewer, ids: Sequence[UUID], at: datetime) -> list[Notification]:
+        """Mark these of the viewer's unread ones; gives those that it marked."""
+        ...
+
+    async def mark_all_read(self, viewer: Viewer, at: datetime) -> list[Notification]:
+        """Mark all of the viewer's unread ones, which the trail does not tell one by one; gives them."""
         ...
 
 
@@ -129,6 +134,10 @@ async def mark_read(work: Work, viewer: Viewer, ids: Sequence[UUID]) -> list[Not
 
 
 async def mark_all_read(work: Work, viewer: Viewer) -> list[Notification]:
-    """Mark all unread notifications of one's own as read."""
+    """Mark all unread notifications of one's own as read; the trail tells of it in one row."""
     require(viewer, Action.MARK_NOTIFICATIONS)
-    return await work.notifications.mark_read(viewer, None, work.now)
+    marked = await work.notifications.mark_all_read(viewer, work.now)
+    if marked:
+        facts = {"marked": len(marked)}
+        work.trace(Trace("notifications.mark_all_read", "Notification", facts=facts, user_id=viewer.user_id))
+    return marked

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from domain import kyc
+from domain import announcements, kyc
+from domain.identity import letters
 from domain.jobs import Job, Schedule
 from domain.markets import publishing
 from domain.orders import execution, redating
@@ -10,6 +11,7 @@ from domain.valuation import days
 
 # A job that is not named here is never run: what enqueues it says so in its test.
 JOBS: Final[tuple[Job, ...]] = (
+    announcements.tell_audience,
     days.fill,
     days.rewrite,
     execution.end,
@@ -22,6 +24,12 @@ JOBS: Final[tuple[Job, ...]] = (
     redating.redate,
     kyc.expire_ended,
     kyc.tell_ending,
+    letters.address_changed,
+    letters.disabled,
+    letters.enabled,
+    letters.password_changed,
+    letters.place_changed,
+    letters.send_link,
     publishing.publish,
 )
 

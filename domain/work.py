@@ -5,11 +5,16 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 if TYPE_CHECKING:
+    from domain.announcements import Announcements
     from domain.audit import Trace
     from domain.books import Books
+    from domain.break_glass import GlassAccesses
     from domain.clients import Clients
     from domain.households import Households
     from domain.identity import Identities
+    from domain.identity.accounts import Accounts
+    from domain.identity.attempts import AttemptRows
+    from domain.identity.factors import Factors
     from domain.instruments import Instruments, Quotes
     from domain.jobs import Job, Jobs
     from domain.kyc import Kyc
@@ -18,7 +23,10 @@ if TYPE_CHECKING:
     from domain.orders.storage import Orders
     from domain.portfolios import Portfolios
     from domain.positions import Cash, Positions
+    from domain.privacy import Privacy
+    from domain.providers import Providers
     from domain.receipts import Receipts
+    from domain.service_accounts import ServiceAccounts, ServiceKeys
     from domain.transactions import Transactions
     from domain.valuation.days import DayValues, Valuations
 
@@ -27,7 +35,15 @@ class Vault(Protocol):
     """Encryption of personal fields, with a key for each person: destroying the key erases them all."""
 
     async def seal(self, person_id: UUID, text: str) -> bytes:
-        """Encrypt for a person."""
+        """Encrypt for a person. Refuses: ERASED."""
+        ...
+
+    async def open(self, person_id: UUID, sealed: bytes) -> str:
+        """Decrypt what was sealed for a person."""
+        ...
+
+    async def destroy(self, person_id: UUID, at: datetime) -> bool:
+        """Destroy a person's key, for good and whether there was one or not; false if that was done before."""
         ...
 
 
@@ -44,13 +60,23 @@ class Work(Protocol):
         ...
 
     @property
-    def books(self) -> "Books": ...  # noqa: D102 - the name says it, here and below
+    def accounts(self) -> "Accounts": ...  # noqa: D102 - the name says it, here and below
+    @property
+    def announcements(self) -> "Announcements": ...  # noqa: D102
+    @property
+    def attempts(self) -> "AttemptRows": ...  # noqa: D102
+    @property
+    def books(self) -> "Books": ...  # noqa: D102
     @property
     def cash(self) -> "Cash": ...  # noqa: D102
     @property
     def clients(self) -> "Clients": ...  # noqa: D102
     @property
     def day_values(self) -> "DayValues": ...  # noqa: D102
+    @property
+    def factors(self) -> "Factors": ...  # noqa: D102
+    @property
+    def glass_accesses(self) -> "GlassAccesses": ...  # noqa: D102
     @property
     def households(self) -> "Households": ...  # noqa: D102
     @property
@@ -72,7 +98,15 @@ class Work(Protocol):
     @property
     def positions(self) -> "Positions": ...  # noqa: D102
     @property
+    def providers(self) -> "Providers": ...  # noqa: D102
+    @property
+    def privacy(self) -> "Privacy": ...  # noqa: D102
+    @property
     def quotes(self) -> "Quotes": ...  # noqa: D102
+    @property
+    def service_accounts(self) -> "ServiceAccounts": ...  # noqa: D102
+    @property
+    def service_keys(self) -> "ServiceKeys": ...  # noqa: D102
     @property
     def transactions(self) -> "Transactions": ...  # noqa: D102
     @property

@@ -12,27 +12,42 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from domain.clock import Clock, system_clock
 from domain.entities import IdMaker
 from domain.identity import Admissions, Passwords, Tokens
+from domain.identity.links import Links
 from domain.orders.terms import ApprovalLimits
+from domain.providers import opening as providers
 from domain.transactions import LargeAmounts
+from graph.audit_csv import AuditCsv
 from graph.context import Contexts, Services
 from graph.graphiql import DemoSignIn, Explorer, operations
+from graph.health import Health
 from graph.http.endpoint import Endpoint
+from graph.http.headers import SafeAnswers
+from graph.http.meters import EXPOSED
 from graph.http.schema import Schema
+from graph.limits import Limits
+from graph.metrics import Metrics, MetricsPage, names_in
+from graph.observing import Observer, Observing
 from graph.office import Gateways
+from graph.rate_settings import RateStorage
+from graph.rates import Rates
+from graph.renewal import renews
 from graph.schema import make_schema
 from graph.settings import ROOT, Background, Settings
+from graph.traces import Traces
 from graph.worker import Pace, Worker
+from persistence.audit import keep_sealing
 from persistence.bell import Bell
 from persistence.database import Database
 from persistence.doors import Doors
 from persistence.housekeeping import keep_house
 from persistence.paper_broker import PaperBroker, PaperRules
+from persistence.rates import DatabaseWindows, MemoryWindows, Windows
 
 OPERATIONS: Final = ROOT / "graph" / "operations"
 WEB: Final = ROOT / "web"
@@ -57,17 +72,52 @@ async def open_services(
             rejected=frozenset(settings.paper_rejects),
             in_sessions=settings.paper_in_sessions,
         )
-        tokens = Tokens(settings.signing_secret(home), settings.lives)
+        observer = _observer(settings, database, stack)
+        tokens = Tokens(settings.signing_secret(home), settings.lives, settings.older_signing_secrets)
         yield Services(
-            doors=Doors(database, bell, clock=clock, ids=IdMaker(), field_key=settings.field_key_bytes(home)),
+            doors=Doors(database, bell, clock=clock, ids=IdMaker(), ring=settings.key_ring(home)),
             tokens=tokens,
-            admissions=Admissions(tokens),
+            admissions=Admissions(tokens, settings.second_factor_roles),
             passwords=Passwords(),
             large_amounts=LargeAmounts(settings.large_amounts),
             approval_limits=ApprovalLimits(settings.approval_limits),
-            gateways=Gateways(broker=PaperBroker(database, clock, rules), kyc_notice=settings.kyc_notice),
+            gateways=Gateways(
+                broker=PaperBroker(database, clock, rules),
+                mail=settings.mail(settings.mail_directory),
+                links=Links(settings.signing_secret(home), settings.link_base, settings.older_signing_secrets),
+                kyc_notice=settings.kyc_notice,
+            ),
+            registration=settings.registration,
+            retention_years=settings.kept_years,
+            providers=await stack.enter_async_context(providers.opened(settings.sign_in_providers)),
+            observer=observer,
+            rates=Rates(_windows(settings, database, clock), settings.allowance, clock),
             turns=asyncio.Semaphore(max(1, settings.database_pool - 2)),
         )
+
+
+def _windows(settings: Settings, database: Database, clock: Clock) -> Windows:
+    """Where it is counted what callers have used."""
+    return DatabaseWindows(database) if settings.rate_storage is RateStorage.DATABASE else MemoryWindows(clock)
+
+
+def _observer(settings: Settings, database: Database, stack: AsyncExitStack) -> Observer:
+    """Whoever watches: the samples' names are told apart in metrics, and traces go where the settings say."""
+    metrics = Metrics(names_in(sample.query for sample in operations(OPERATIONS)))
+    metrics.watch_pool(lambda: database.pooled)
+    observer = Observer(metrics, _traces(settings))
+    stack.push_async_callback(asyncio.to_thread, observer.traces.close)
+    database.watch = observer
+    return observer
+
+
+def _traces(settings: Settings) -> Traces:
+    if settings.otel_exporter_otlp_endpoint is None:
+        return Traces()
+    from graph.otlp import OtlpTraces  # noqa: PLC0415 - long to import, and seldom wanted
+
+    endpoint = str(settings.otel_exporter_otlp_endpoint)
+    return OtlpTraces(endpoint, share=settings.trace_share, trusted=settings.trace_callers)
 
 
 def make_app(
@@ -83,24 +133,39 @@ def make_app(
     Unless it is `alone`, what belongs beside a server runs with it: housekeeping, background work, and the bundling of
     GraphiQL. Tests hand in a schema that is made once for all of them.
     """
-    explorer = Explorer(WEB, operations(OPERATIONS), sign_ins, development=settings.development)
-    endpoint = Endpoint(
-        schema or make_schema(open_schema=settings.development),
-        Contexts(services),
-        page=explorer.page,
-        allowed_origins=list(settings.allowed_origins),
+    introspection = settings.disclosure.introspection
+    explorer = Explorer(
+        WEB, operations(OPERATIONS), sign_ins, introspection=introspection, development=settings.development
     )
+    contexts = Contexts(services)
+    endpoint = Endpoint(
+        schema or make_schema(Limits(cost=settings.max_cost), disclosure=settings.disclosure),
+        contexts,
+        page=explorer.page,
+        limits=settings.http_limits,
+        allowed_origins=list(settings.allowed_origins),
+        observer=services.observer,
+        gate=contexts,
+        renews=renews,
+    )
+    health = Health(services.doors)
+    token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
+    metrics = MetricsPage(services.observer.metrics, token, development=settings.development)
     routes: list[BaseRoute] = [
         Route("/", _home, methods=["GET"]),
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", endpoint),
-        Route("/healthz", _healthy, methods=["GET"]),
-        Route("/readyz", _ready, methods=["GET"]),
+        Route("/audit.csv", AuditCsv(contexts).answer, methods=["GET"]),
+        Route("/healthz", health.alive, methods=["GET"]),
+        Route("/readyz", health.ready, methods=["GET"]),
+        Route("/metrics", metrics.answer, methods=["GET"]),
         *explorer.routes,
     ]
     lifespan = None if alone else partial(_beside, settings, explorer, services)
-    app = Starlette(routes=routes, middleware=_cors(settings), lifespan=lifespan)
-    app.state.database = services.doors.database
+    app = Starlette(routes=routes, middleware=_around(settings, services), lifespan=lifespan)
+    app.state.health = health
+    # Around all of it, for Starlette answers what failed outside of any middleware.
+    app.middleware_stack = SafeAnswers(app.build_middleware_stack(), always_tls=_always_tls(settings))
     return app
 
 
@@ -108,7 +173,14 @@ def make_worker(settings: Settings, services: Services, *, elected: bool) -> Wor
     """What runs jobs and schedules; one that is `elected` waits until no other elected one does."""
     pace = Pace(heartbeat=timedelta(seconds=settings.job_heartbeat))
     connections = max(1, settings.database_pool // 2)
-    return Worker(services.doors, services.gateways, pace=pace, elected=elected, connections=connections)
+    return Worker(
+        services.doors,
+        services.gateways,
+        pace=pace,
+        elected=elected,
+        connections=connections,
+        observer=services.observer,
+    )
 
 
 @asynccontextmanager
@@ -118,6 +190,7 @@ async def _beside(settings: Settings, explorer: Explorer, services: Services, _:
     tasks = [
         asyncio.create_task(explorer.prepare()),
         asyncio.create_task(keep_house(doors.database, doors.clock)),
+        asyncio.create_task(keep_sealing(doors.database, doors.clock)),
     ]
     worker = make_worker(settings, services, elected=True)
     working = asyncio.create_task(worker.run()) if settings.jobs is Background.SERVER else None
@@ -128,6 +201,14 @@ async def _beside(settings: Settings, explorer: Explorer, services: Services, _:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _always_tls(settings: Settings) -> bool:
+    return (settings.public_url or "").startswith("https:")
+
+
+def _around(settings: Settings, services: Services) -> list[Middleware]:
+    return [Middleware(Observing, observer=services.observer), *_cors(settings)]
 
 
 def _cors(settings: Settings) -> list[Middleware]:
@@ -141,7 +222,7 @@ def _cors(settings: Settings) -> list[Middleware]:
             allow_origins=origins,
             allow_methods=["GET", "POST"],
             allow_headers=headers,
-            expose_headers=["x-request-id"],
+            expose_headers=["x-request-id", *EXPOSED],
             max_age=600,
         )
     ]
@@ -149,15 +230,3 @@ def _cors(settings: Settings) -> list[Middleware]:
 
 async def _home(_: Request) -> Response:
     return RedirectResponse("/graphql")
-
-
-async def _healthy(_: Request) -> Response:
-    """The process answers."""
-    return JSONResponse({"status": "ok"})
-
-
-async def _ready(request: Request) -> Response:
-    """The database answers too, so that requests can be sent here."""
-    if await request.app.state.database.answers():
-        return JSONResponse({"status": "ready"})
-    return JSONResponse({"status": "unavailable"}, status_code=503, headers={"Retry-After": "5"})

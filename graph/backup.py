@@ -26,8 +26,8 @@ async def make_backup(settings: Settings, path: Path | None, now: datetime) -> s
     target = await asyncio.to_thread(_target, settings, path, now)
     server = await asyncio.to_thread(EmbeddedServer.start, settings.state_directory)
     try:
-        key = settings.field_key_bytes(server.home)
-        manifest = await back_up(server, target, key, now, with_key=settings.field_key is None)
+        ring = settings.key_ring(server.home)
+        manifest = await back_up(server, target, ring, now, with_key=settings.field_key is None)
     finally:
         await asyncio.to_thread(server.close, wait=True)
     size = await asyncio.to_thread(lambda: target.stat().st_size)
@@ -44,7 +44,7 @@ async def restore_backup(settings: Settings, path: Path, *, replace: bool) -> st
     manifest = await asyncio.to_thread(checked, path)
     server = await asyncio.to_thread(EmbeddedServer.start_alone, settings.state_directory)
     try:
-        await restore(server, path, manifest, settings.field_key_bytes(server.home), replace=replace)
+        await restore(server, path, manifest, settings.key_ring(server.home), replace=replace)
     finally:
         await asyncio.to_thread(server.close, wait=True)
     moment, newest = f"{manifest.made_at:%Y-%m-%d %H:%M:%S} UTC", head()

@@ -15,6 +15,7 @@ from strawberry.types.field import StrawberryField
 
 from domain.errors import NotFound
 from graph.context import Context, Info
+from graph.cost import COST, Cost
 from graph.lists import Listed, Lists
 
 Load = Callable[..., Awaitable[Sequence[Any]]]
@@ -113,13 +114,16 @@ def batched(
     count: Load | None = None,
     lists: Lists | None = None,
     description: str | None = None,
+    size: int | None = None,
+    cost: Cost | None = None,
 ) -> Any:
     """A relation to what `load` gives for the values of `key`, told apart by the attribute `by`.
 
     `load` is a method of a repository: it takes the viewer and all keys of a level, and for a connection, whose
-    `lists` names its filter and orders, the page request as well; `count` then counts by key.
+    `lists` names its filter and orders, the page request as well; `count` then counts by key. `size` is how many
+    objects a list bounded by nature is expected to hold, `cost` all that can be said of what it costs.
     """
-    field = Batched(description=description)
+    field = Batched(description=description, metadata={COST: cost or Cost(size=size)})
     field.load, field.key, field.by, field.by_name = load, attrgetter(key), attrgetter(by), by
     field.count, field.lists = count, lists
     return field

@@ -10,6 +10,7 @@ from strawberry import ID
 from domain import books
 from domain.books import MembershipKind
 from domain.paging import Direction, Order
+from graph.audit import AuditEvent, changes
 from graph.batching import batched
 from graph.context import Info
 from graph.described import enum, input_, type_
@@ -93,7 +94,9 @@ class Book(Node):
         key="id",
         by="book_id",
         description="All memberships, past and future ones too, oldest first; a handful for each book.",
+        size=5,
     )
+    changes: Connection[AuditEvent] = changes("the book")
 
 
 @enum

@@ -75,6 +75,22 @@ async def _restore(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+async def _rotate_field_key(settings: Settings, options: argparse.Namespace) -> int:
+    from graph.rotation import check_field_key, rotate_field_key  # noqa: PLC0415 - as in _serve
+
+    said, code = await (check_field_key(settings) if options.check else rotate_field_key(settings, system_clock()))
+    print(said)  # noqa: T201 - a command's answer
+    return code
+
+
+async def _verify_audit(settings: Settings, options: argparse.Namespace) -> int:
+    from graph.verification import verify_audit  # noqa: PLC0415 - as in _serve
+
+    said, code = await verify_audit(settings, options.from_log, system_clock())
+    print(said)  # noqa: T201 - a command's answer
+    return code
+
+
 async def _export_schema(_: Settings, options: argparse.Namespace) -> int:
     from graph.schema_file import check, write  # noqa: PLC0415 - as in _serve
 
@@ -112,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
     restore = add("restore", _restore, "Put a backup in the place of the embedded database, which nobody may be using.")
     restore.add_argument("path", type=Path)
     restore.add_argument("--yes", action="store_true", help="replace a database that is not empty")
+    rotate = add("rotate-field-key", _rotate_field_key, "Seal what an older FIELD_KEY has sealed with the newest.")
+    rotate.add_argument("--check", action="store_true", help="change nothing; tell whether an older key is needed")
+    verify = add("verify-audit", _verify_audit, "Verify that the audit trail is as it was sealed; name what is not.")
+    verify.add_argument(
+        "--from-log", type=Path, action="append", default=[], metavar="FILE", help="a log to hold the seals against"
+    )
     schema = add("export-schema", _export_schema, "Write the schema in GraphQL's own language.")
     schema.add_argument("path", type=Path, nargs="?", default=Path("schema.graphql"))
     schema.add_argument("--check", action="store_true", help="fail if the file differs, and say which changes break")

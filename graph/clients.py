@@ -14,6 +14,7 @@ from domain.paging import Direction
 from domain.paging import Order as Ordering
 from domain.parties import Party as DomainParty
 from domain.parties import PartyRole
+from graph.audit import AuditEvent, changes
 from graph.batching import batched
 from graph.books import Book
 from graph.context import Info
@@ -21,7 +22,7 @@ from graph.dated import dated
 from graph.described import enum, input_, type_
 from graph.ids import decode, encode
 from graph.inputs import into
-from graph.lists import Connection, Lists, listed
+from graph.lists import SEARCHES, Connection, Lists, listed
 from graph.mutations import Payload, mutation
 from graph.nodes import Node, OfEntity
 from graph.orders import ORDERS, Order
@@ -160,12 +161,14 @@ class Client(Node):
         key="id",
         by="client_id",
         description="All portfolios of the client, oldest first; a handful for each client.",
+        size=3,
     )
     parties: list[Party] = batched(
         Clients.parties_of,
         key="id",
         by="client_id",
         description="The persons behind the client, in the order they were given in; at most 30.",
+        size=3,
     )
     profile: ClientProfile | None = batched(
         Clients.profiles, key="id", by="id", description="Notes and preferences of the client; none for end clients."
@@ -185,6 +188,7 @@ class Client(Node):
         description="What all portfolios of the client are worth together, and how that divides.",
     )
     tax_id: TaxId | None = batched(Clients.tax_ids, key="id", by="id", description="The client's tax id, masked.")
+    changes: Connection[AuditEvent] = changes("the client, its notes and its tax id")
 
 
 @enum
@@ -394,7 +398,9 @@ class DeleteClientPayload(Payload):
 class ClientQueries:
     """Queries of clients."""
 
-    clients: Connection[Client] = listed(Clients.page, Clients.count, CLIENTS, "The clients that the viewer sees.")
+    clients: Connection[Client] = listed(
+        Clients.page, Clients.count, CLIENTS, "The clients that the viewer sees.", cost=SEARCHES
+    )
 
 
 def _details(given: ClientDetailsInput) -> clients.Details:

@@ -1,10 +1,13 @@
 """What resolvers find in `info.context`: the two doors as the viewer, and the loaders of one operation."""
 
 import asyncio
+import hashlib
 import math
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar
 
 import msgspec
@@ -12,13 +15,20 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from domain.access import Viewer
-from domain.errors import Unauthenticated, Unavailable
+from domain.errors import Forbidden, Unauthenticated, Unavailable
 from domain.identity import Admissions, Claims, Passwords, Tokens, session_topic
 from domain.orders.terms import ApprovalLimits
 from domain.origin import Origin
+from domain.providers.gateway import SignInProviders
+from domain.service_accounts import is_key, key_digest
 from domain.transactions import LargeAmounts
 from domain.work import Work
+from graph.http.meters import Standing
+from graph.keys import KnownKeys
+from graph.observing import Observer
 from graph.office import Gateways
+from graph.rates import Caller, Kind, Meter, Rates
+from graph.running import seen_by
 from persistence.bell import POLL_SECONDS
 from persistence.doors import Doors
 from persistence.identity import Identities
@@ -26,6 +36,8 @@ from persistence.repository import Repository
 
 # A session's last use is noted to the minute: more would be a write for each request.
 USE_NOTED: Final = timedelta(minutes=1)
+# Access tokens of a process that need not be verified again; what they stand for is asked at each lending.
+MOST_VERIFIED: Final = 4096
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,6 +54,11 @@ class Services(msgspec.Struct, frozen=True):
     large_amounts: LargeAmounts
     approval_limits: ApprovalLimits
     gateways: Gateways
+    registration: bool
+    retention_years: int
+    providers: SignInProviders
+    rates: Rates
+    observer: Observer
     # How many subscriptions read at once: all others wait here, without a time limit and without keeping the pool
     # from requests, when something wakes thousands of them.
     turns: asyncio.Semaphore
@@ -53,13 +70,33 @@ class Context:
     It is never kept longer: loaders would serve stale rows, and the viewer's books are read with the context.
     """
 
-    def __init__(self, services: Services, origin: Origin, claims: Claims | None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        origin: Origin,
+        claims: Claims | None,
+        renew: Callable[[], Awaitable[Claims]] | None = None,
+    ) -> None:
         self.services = services
         self.origin = origin
         self._claims = claims
+        # Reads anew what a key of a service account says, whose end may be put forward.
+        self._renew = renew
         self._asking: asyncio.Task[Viewer] | None = None
         self._loaders: dict[Any, DataLoader[Any, Any]] = {}
         self.patient = False
+        # Whoever pays for what is asked.
+        self.caller = Caller(Kind.USER, str(claims.user_id)) if claims else Caller.at(origin.address)
+
+    @property
+    def holder(self) -> str:
+        """Whose the operation is, among all that run at once."""
+        return self.caller.key
+
+    @property
+    def meter(self) -> Meter:
+        """What counts and charges the caller's operations."""
+        return Meter(self.services.rates, self.caller, self.origin.address)
 
     @property
     def request_id(self) -> str:
@@ -78,8 +115,8 @@ class Context:
 
     def fresh(self) -> Self:
         """The same request with nothing remembered: new loaders, rights asked again."""
-        made = type(self)(self.services, self.origin, self._claims)
-        made.patient = self.patient
+        made = type(self)(self.services, self.origin, self._claims, self._renew)
+        made.patient, made.caller = self.patient, self.caller
         return made
 
     async def viewer(self) -> Viewer:
@@ -93,7 +130,9 @@ class Context:
 
     async def _ask(self, claims: Claims) -> Viewer:
         async with self._turn():
-            return await self.services.doors.read(None, Identities.viewer, claims.session_id, self.now)
+            viewer = await self.services.doors.read(None, Identities.viewer, claims.session_id, self.now)
+        seen_by(viewer.user_id)
+        return viewer
 
     async def today(self) -> date:
         """The viewer's calendar day."""
@@ -114,7 +153,7 @@ class Context:
         self, verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call a verb as the viewer, in a transaction of its own."""
-        viewer = await self.viewer()
+        viewer = (await self.viewer()).changing
         result = await self.services.doors.write(viewer, self.request_id, verb, viewer, *args, **kwargs)
         self._forget()
         return result
@@ -122,7 +161,9 @@ class Context:
     async def identify(
         self, verb: Callable[Concatenate[Work, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Call a verb of sign-in, before there is a viewer."""
+        """Call a verb of sign-in, before there is a viewer. Raises Forbidden for the key of a service account."""
+        if self._renew is not None:
+            raise Forbidden
         result = await self.services.doors.write(None, self.request_id, verb, *args, **kwargs)
         self._forget()
         return result
@@ -131,7 +172,7 @@ class Context:
         self, verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call a verb as the viewer that changes what sign-in rests on, whose rows are open to it."""
-        viewer = await self.viewer()
+        viewer = (await self.viewer()).changing
         result = await self.services.doors.identify(viewer, self.request_id, verb, viewer, *args, **kwargs)
         self._forget()
         return result
@@ -172,15 +213,15 @@ class Context:
         topic = session_topic(self._claims.session_id) if self._claims else "nobody's session"
         bell = self.services.doors.bell
         async with bell.listening(topic) as rung:
-            while (left := self._left()) > 0:
+            while self._left() > 0:
                 rung.clear()
                 if bell.stopping:
                     raise Unavailable("The server is about to end; connect again.", retry_after=1)
-                if self._claims and not await self._stands(self._claims):
-                    return Unauthenticated("The session has ended.", reason="REVOKED")
+                if fault := await self._fallen():
+                    return fault
                 try:
                     # Revocation rings; the slow poll is there in case the bell was not heard.
-                    await asyncio.wait_for(rung.wait(), min(left, POLL_SECONDS * 6))
+                    await asyncio.wait_for(rung.wait(), min(self._left(), POLL_SECONDS * 6))
                 except TimeoutError:
                     continue
         return Unauthenticated("The access token has expired; refresh it.", reason="EXPIRED")
@@ -189,17 +230,22 @@ class Context:
         """Seconds until the token ends; for the anonymous, for ever."""
         return (self._claims.expires_at - self.now).total_seconds() if self._claims else math.inf
 
-    async def _stands(self, claims: Claims) -> bool:
+    async def _fallen(self) -> Unauthenticated | None:
+        """Why the session no longer stands, if it does not."""
+        if self._claims is None:
+            return None
         patient = self.fresh()
         patient.patient = True
         try:
-            await patient._ask(claims)  # noqa: SLF001 - its own class
-        except Unauthenticated:
-            return False
+            if self._renew is not None:
+                self._claims = await self._renew()
+            await patient._ask(self._claims)  # noqa: SLF001 - its own class
+        except Unauthenticated as fault:
+            return fault
         except Unavailable:
             # Nobody can tell; each reading checks the session by itself.
-            return True
-        return True
+            return None
+        return None
 
 
 class Contexts:
@@ -207,14 +253,59 @@ class Contexts:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._keys = KnownKeys(services.doors)
+        self._verified: OrderedDict[bytes, Claims] = OrderedDict()
+
+    async def admit(self, token: str | None, origin: Origin) -> Standing:
+        """Count a request to whom its token names, else to its address, before the database is asked of anything.
+
+        Raises RateLimited. A token that is none is the address's own affair.
+        """
+        rates, place = self._services.rates, Caller.at(origin.address)
+        if token is not None and is_key(token):
+            await rates.check_failures(place)
+            return await rates.request(Caller(Kind.KEY, key_digest(token)))
+        try:
+            return await rates.request(Caller(Kind.USER, str(self._read(token).user_id)) if token else place)
+        except Unauthenticated:
+            return await rates.request(place)
+
+    async def failed(self, origin: Origin) -> None:
+        """Count a token that was none to the address."""
+        await self._services.rates.failed(Caller.at(origin.address))
+
+    def _read(self, token: str) -> Claims:
+        """What an access token says, checked once; raises Unauthenticated."""
+        digest, now = hashlib.sha256(token.encode()).digest(), self._services.doors.clock()
+        known = self._verified.get(digest)
+        if known is None or known.expires_at <= now:
+            self._verified.pop(digest, None)
+            known = self._verified[digest] = self._services.tokens.read(token, now)
+            while len(self._verified) > MOST_VERIFIED:
+                self._verified.popitem(last=False)
+        return known
 
     async def of_request(self, token: str | None, origin: Origin) -> Context:
         """The context; raises Unauthenticated for a token that is not, or no longer, good."""
         if token is None:
             return Context(self._services, origin, None)
-        claims = self._services.tokens.read(token, self._services.doors.clock())
-        context = Context(self._services, origin, claims)
+        if is_key(token):
+            return await self._of_key(key_digest(token), origin)
+        context = Context(self._services, origin, self._read(token))
         await context.used()
+        return context
+
+    async def _of_key(self, digest: str, origin: Origin) -> Context:
+        """The context of a service account's key; raises Unauthenticated."""
+        claims = await self._keys.claims(digest)
+        context = Context(self._services, origin, claims, partial(self._keys.read, digest))
+        context.caller = Caller(Kind.KEY, digest)
+        try:
+            await context.used()
+        except Unauthenticated:
+            # Its row tells why it stands no longer, where that is not known by heart.
+            await self._keys.read(digest)
+            raise
         return context
 
 

@@ -1,7 +1,7 @@
 """Relations with an argument of their own, such as a day: declared and loaded as `batched` ones are."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import date
 from operator import attrgetter
 from typing import Annotated, Any
@@ -75,7 +75,7 @@ async def past_day(context: Context, given: date | None, name: str) -> date:
     return given or today
 
 
-def dated(batch: Batch, kind: Any, *, key: str, description: str) -> Any:
+def dated(batch: Batch, kind: Any, *, key: str, description: str, cost: Mapping[str, Any] | None = None) -> Any:
     """A relation as of a day: what `batch` gives for the values of `key`, its argument the day."""
     key_of = attrgetter(key)
 
@@ -83,4 +83,4 @@ def dated(batch: Batch, kind: Any, *, key: str, description: str) -> Any:
         day = await past_day(info.context, as_of, "asOf")
         return await batch.of(info.context, key_of(root), day)
 
-    return strawberry.field(resolver=resolve, graphql_type=kind, description=description)
+    return strawberry.field(resolver=resolve, graphql_type=kind, description=description, metadata=cost)

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from graphql import (
     ArgumentNode,
@@ -22,6 +23,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.graphql import OperationType
 
 from domain.errors import Fault, Invalid, TooComplex
+from graph.disclosure import DISCREET, Disclosure
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +46,13 @@ PLACE = re.compile(
     r"^(?:Variable '\$(?P<variable>\w+)'(?: has invalid value at (?P<path>[^:]*))?|Argument '(?P<argument>\w+)')"
 )
 TYPE = re.compile(r"^Expected value of type '(?P<type>[^']+)'")
+# Suggested are names, which hold no question mark.
+SUGGESTION = re.compile(r"\s*Did you mean [^?]*\?")
 
 
-def answered(errors: list[GraphQLError], request_id: str, now: datetime) -> list[GraphQLError]:
+def answered(
+    errors: list[GraphQLError], request_id: str, now: datetime, disclosure: Disclosure = DISCREET
+) -> list[GraphQLError]:
     """The errors as a client may see them: coded, masked, and no more than a handful if nothing ran.
 
     An unexpected error is logged with its traceback, once, however many fields it took down.
@@ -54,7 +60,7 @@ def answered(errors: list[GraphQLError], request_id: str, now: datetime) -> list
     if is_request_error(errors):
         errors = errors[:MOST_REQUEST_ERRORS]
     _log_unexpected(errors, request_id)
-    return [_coded(error, fault_of(error), request_id, now) for error in errors]
+    return [_coded(error, _disclosed(error, disclosure), request_id, now) for error in errors]
 
 
 def is_request_error(errors: list[GraphQLError] | None) -> bool:
@@ -79,9 +85,34 @@ def formatted(fault: Fault, request_id: str, now: datetime) -> GraphQLError:
     return _coded(GraphQLError(str(fault)), fault, request_id, now)
 
 
-def unforeseen(error: Exception, request_id: str, now: datetime) -> GraphQLError:
+def unforeseen(error: Exception, request_id: str, now: datetime, disclosure: Disclosure = DISCREET) -> GraphQLError:
     """Any exception that arose outside of any operation, as it is answered; logged unless it is a fault."""
-    return answered([GraphQLError(str(error), original_error=error)], request_id, now)[0]
+    return answered([GraphQLError(str(error), original_error=error)], request_id, now, disclosure)[0]
+
+
+def _disclosed(error: GraphQLError, disclosure: Disclosure) -> Fault:
+    """The fault of an error, with what may be told beyond it."""
+    fault = fault_of(error)
+    if type(fault) is Fault and disclosure.debug:
+        return Debugged(_root(error))
+    if isinstance(fault, Invalid) and not disclosure.suggestions:
+        details = tuple((field, SUGGESTION.sub("", issue)) for field, issue in fault.details)
+        return Invalid(SUGGESTION.sub("", str(fault)), details)
+    return fault
+
+
+class Debugged(Fault):
+    """INTERNAL with what it was, but for the traceback: for whoever develops against a server of their own."""
+
+    def __init__(self, root: Exception) -> None:
+        super().__init__(UNEXPECTED)
+        self.root = root
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """The code, with the exception's class and message."""
+        debug = {"exception": type(self.root).__qualname__, "message": _cut(str(self.root))}
+        return {**super().extensions, "debug": debug}
 
 
 def _coded(error: GraphQLError, fault: Fault, request_id: str, now: datetime) -> GraphQLError:
@@ -162,11 +193,11 @@ def _placed(fault: Fault, error: GraphQLError) -> Fault:
 def _place(error: GraphQLError) -> str:
     """Name of the variable (with the path into it), argument or field at fault; empty where nothing tells."""
     if known := (error.extensions or {}).get(PLACE_KEY):
-        return str(known)
+        return _cut(str(known))
     named = PLACE.match(error.message)
     if named:
-        return (named["variable"] or named["argument"] or "") + (named["path"] or "")
-    return next((name for node in error.nodes or () if (name := _name(node))), "")
+        return _cut((named["variable"] or named["argument"] or "") + (named["path"] or ""))
+    return _cut(next((name for node in error.nodes or () if (name := _name(node))), ""))
 
 
 def _name(node: Node) -> str:

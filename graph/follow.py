@@ -49,13 +49,17 @@ async def follow(context: Context, stream: str, after: str | None) -> AsyncGener
     context.patient = True
     async with context.services.doors.bell.listening(stream) as rung:
         # The listener stands before the first look, so that nothing falls between the two.
-        seq = await _start(context, stream, after)
-        while True:
-            rung.clear()
-            while events := await patiently(context, Events.since, stream, seq):
-                seq = events[-1].seq
-                yield events
-            await rung.wait()
+        seq, live = await _start(context, stream, after), False
+        with context.services.observer.subscription() as subscribed:
+            while True:
+                rung.clear()
+                while events := await patiently(context, Events.since, stream, seq):
+                    seq = events[-1].seq
+                    subscribed.delivers(context.now - events[-1].occurred_at if live else None)
+                    yield events
+                    subscribed.delivered(len(events))
+                live = True
+                await rung.wait()
 
 
 async def patiently(

@@ -1,7 +1,9 @@
 """GraphiQL at `/graphql` in the browser: the page, its files from our own address, and the bundle they come from."""
 
 import asyncio
+import base64
 import fcntl
+import hashlib
 import html
 import logging
 import os
@@ -21,10 +23,13 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from graph.disclosure import Introspection
+
 log = logging.getLogger(__name__)
 
 ADDRESS: Final = "/graphiql"
 SOURCES: Final = f"{ADDRESS}/src"
+PUBLIC: Final = "https://esm.sh"
 # Where there is no registry the page waits until npm gives up, so that must not take npm's own several minutes.
 INSTALL: Final = ("npm", "ci", "--loglevel=error", "--fetch-retries=1", "--fetch-timeout=30000")
 BUILD: Final = ("npm", "run", "build", "--silent")
@@ -52,6 +57,33 @@ PUBLIC_MODULES: Final[Mapping[str, str]] = {
     "?standalone&external=react,react-dom,graphql,@graphiql/toolkit,@emotion/is-prop-valid",
     "@graphiql/toolkit": "@graphiql/toolkit@{@graphiql/toolkit}?standalone&external=graphql",
 }
+
+
+def _policy(*hosts: str, scripts: str = "") -> str:
+    """What the page may load and reach: files and the API at our own address, and other hosts where they are named.
+
+    The editor writes style elements of its own, whose texts change as people type; no script may do that.
+    """
+    sources = " ".join(("'self'", *hosts))
+    # GraphiQL's own style sheet holds fonts and pictures; our bundle has them as files.
+    data = " data:" if hosts else ""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {sources} {scripts}".strip(),
+            f"style-src {sources} 'unsafe-inline'",
+            f"font-src {sources}{data}",
+            f"img-src {sources}{data}",
+            f"connect-src {sources}",
+            f"worker-src {sources} blob:" if hosts else "worker-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+OUR_PAGE: Final = _policy()
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -111,7 +143,6 @@ class Files(StaticFiles):
         """The file, with its type and how long a browser may keep it."""
         response = await super().get_response(path, scope)
         response.headers["cache-control"] = self.cache_control
-        response.headers["x-content-type-options"] = "nosniff"
         if media_type := MEDIA_TYPES.get(Path(path).suffix):
             response.headers["content-type"] = media_type
         return response
@@ -121,17 +152,23 @@ class Explorer:
     """The page and its files.
 
     `web` is the folder with GraphiQL's sources, in whose `dist` the bundle lies or will lie. `sign_ins` are offered to
-    whoever opens the page. In development alone the page reads the schema before anybody has signed in, and falls back
+    whoever opens the page, which asks for the schema when `introspection` lets it. In development alone it falls back
     on public addresses where there is no bundle.
     """
 
     def __init__(
-        self, web: Path, operations: Sequence[Operation], sign_ins: Sequence[DemoSignIn] = (), *, development: bool
+        self,
+        web: Path,
+        operations: Sequence[Operation],
+        sign_ins: Sequence[DemoSignIn] = (),
+        *,
+        introspection: Introspection = Introspection.SIGNED_IN,
+        development: bool,
     ) -> None:
         self.web = web
         self.development = development
         tabs = [_tab(each) for each in operations]
-        self.config = _embedded({"operations": tabs, "signIns": sign_ins, "openSchema": development})
+        self.config = _embedded({"operations": tabs, "signIns": sign_ins, "introspection": introspection})
         self.preparing = False
         # The bundle's names change with what the files hold, so a browser may keep them for good.
         self.routes: list[BaseRoute] = [
@@ -150,18 +187,19 @@ class Explorer:
     async def page(self, _request: Request) -> Response:
         """GraphiQL, for the API at the page's own address."""
         if manifest := _manifest(self.web):
-            return self._graphiql(_bundled(manifest), manifest.icon)
+            return self._graphiql(_bundled(manifest), manifest.icon, OUR_PAGE)
         if self.preparing:
             return _notice("GraphiQL is being put together. This page reloads by itself.", reload_after=2)
         if self.development:
-            return self._graphiql(_public(self.web), "src/icon.svg")
+            imports = _public_imports(self.web)
+            return self._graphiql(_public(imports), "src/icon.svg", _public_page(imports))
         return _notice("GraphiQL is not built on this server. Build it with: make web")
 
-    def _graphiql(self, head: str, icon: str) -> Response:
+    def _graphiql(self, head: str, icon: str, policy: str) -> Response:
         head = f'<link rel="icon" href="{ADDRESS}/{icon}">\n{head}'
         # Data is no script to a content security policy, so nothing here needs 'unsafe-inline'.
         body = f'<div id="page"></div>\n<script type="application/json" id="config">{self.config}</script>'
-        return _document(head, body)
+        return _document(head, body, policy)
 
 
 def _tab(operation: Operation) -> Mapping[str, str]:
@@ -175,7 +213,7 @@ def _embedded(value: Any) -> str:
     return msgspec.json.encode(value).decode().replace("<", "\\u003c")
 
 
-def _document(head: str, body: str, status: int = 200) -> Response:
+def _document(head: str, body: str, policy: str, status: int = 200) -> Response:
     document = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -190,14 +228,14 @@ def _document(head: str, body: str, status: int = 200) -> Response:
 </html>
 """
     # The page may hold the demo firm's sign-ins, and names files that the next bundle replaces.
-    return HTMLResponse(document, status, headers={"cache-control": "no-store", "x-content-type-options": "nosniff"})
+    return HTMLResponse(document, status, headers={"cache-control": "no-store", "content-security-policy": policy})
 
 
 def _notice(text: str, *, reload_after: int | None = None) -> Response:
     again = "" if reload_after is None else f'<meta http-equiv="refresh" content="{reload_after}">'
     head = f'<link rel="icon" href="{SOURCES}/icon.svg">\n<link rel="stylesheet" href="{SOURCES}/style.css">\n{again}'
     name = '<header class="steward-bar"><span class="steward-name">Steward</span></header>'
-    return _document(head, f'{name}\n<p class="steward-message">{html.escape(text)}</p>', status=503)
+    return _document(head, f'{name}\n<p class="steward-message">{html.escape(text)}</p>', OUR_PAGE, status=503)
 
 
 def _bundled(manifest: Manifest) -> str:
@@ -205,17 +243,29 @@ def _bundled(manifest: Manifest) -> str:
 <script type="module" src="{ADDRESS}/{manifest.script}"></script>"""
 
 
-def _public(web: Path) -> str:
-    """The same page from public addresses, in the locked versions and with our own modules as they are."""
+def _public_imports(web: Path) -> str:
+    """Where the page's modules come from without a bundle, in the locked versions: an import map."""
     packages = msgspec.json.decode((web / "package-lock.json").read_bytes())["packages"]
     versions = {path.removeprefix("node_modules/"): package["version"] for path, package in packages.items() if path}
-    imports = {name: "https://esm.sh/" + address.format_map(versions) for name, address in PUBLIC_MODULES.items()}
+    imports = {name: f"{PUBLIC}/{address}".format_map(versions) for name, address in PUBLIC_MODULES.items()}
     # An optional dependency of GraphiQL's animations, which the public address would ask for.
-    imports["@emotion/is-prop-valid"] = "data:text/javascript,"
-    return f"""<link rel="stylesheet" href="{imports["graphiql/"]}dist/style.css">
+    imports["@emotion/is-prop-valid"] = f"{SOURCES}/nothing.js"
+    return _embedded({"imports": imports})
+
+
+def _public(imports: str) -> str:
+    """The same page from public addresses, with our own modules as they are."""
+    graphiql = msgspec.json.decode(imports)["imports"]["graphiql/"]
+    return f"""<link rel="stylesheet" href="{graphiql}dist/style.css">
 <link rel="stylesheet" href="{SOURCES}/style.css">
-<script type="importmap">{_embedded({"imports": imports})}</script>
+<script type="importmap">{imports}</script>
 <script type="module" src="{SOURCES}/public.js"></script>"""
+
+
+def _public_page(imports: str) -> str:
+    """The policy of that page: the import map is named by its digest, for a script in the page needs that."""
+    digest = base64.b64encode(hashlib.sha256(imports.encode()).digest()).decode()
+    return _policy(PUBLIC, scripts=f"'sha256-{digest}'")
 
 
 def _manifest(web: Path) -> Manifest | None:

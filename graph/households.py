@@ -7,6 +7,7 @@ from strawberry import ID
 
 from domain import households
 from domain.paging import Direction, Order
+from graph.audit import AuditEvent, changes
 from graph.batching import batched
 from graph.books import Book
 from graph.clients import CLIENTS, Client
@@ -55,6 +56,7 @@ class Household(Node):
         key="id",
         description="What the portfolios of those members that the viewer sees are worth together.",
     )
+    changes: Connection[AuditEvent] = changes("the household itself")
 
 
 @enum

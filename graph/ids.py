@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
+from domain.announcements import Announcement
+from domain.audit import AuditEvent
 from domain.books import Book, Membership, Team, Unit
+from domain.break_glass import GlassAccess
 from domain.clients import Client
 from domain.entities import Entity
 from domain.errors import Invalid
 from domain.households import Household
-from domain.identity import User
+from domain.identity import Session, User
 from domain.instruments import Instrument
 from domain.jobs import DeadJob
 from domain.ledger import Transaction
@@ -18,12 +21,16 @@ from domain.orders import Order
 from domain.parties import Party
 from domain.portfolios import Portfolio
 from domain.positions import Lot, Position
+from domain.service_accounts import ServiceAccount, ServiceKey
 
 # One registry: a prefix is never given to another type, for frontends and partners keep ids.
 PREFIXES: Final[Mapping[type[Entity], str]] = {
+    Announcement: "announcement",
+    AuditEvent: "audit",
     Book: "book",
     Client: "client",
     DeadJob: "job",
+    GlassAccess: "glass_access",
     Household: "household",
     Instrument: "instrument",
     Lot: "lot",
@@ -33,6 +40,9 @@ PREFIXES: Final[Mapping[type[Entity], str]] = {
     Party: "party",
     Portfolio: "portfolio",
     Position: "position",
+    ServiceAccount: "service_account",
+    ServiceKey: "service_key",
+    Session: "session",
     Team: "team",
     Transaction: "transaction",
     Unit: "unit",

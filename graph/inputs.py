@@ -4,7 +4,7 @@ import types
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -12,7 +12,7 @@ from strawberry.types.base import has_object_definition
 from strawberry.types.unset import UNSET
 
 from domain.errors import Invalid
-from graph.ids import decode
+from graph.ids import decode, split
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -36,6 +36,15 @@ def into(struct: type[S], given: Any, path: str = "input", **more: Any) -> S:
         if name not in more and value is not UNSET and not _left_out(given, name, value, hints[name]):
             values[name] = _converted(value, hints[name], name, f"{path}.{camel(name)}")
     return struct(**values, **more)
+
+
+# What a field names by its part: an actor is a user, and an object is of any type.
+PARTS: Final[Mapping[str, str]] = {"actor": "user"}
+ANYTHING: Final = "object"
+
+
+def _key(text: str, prefix: str, path: str) -> UUID:
+    return split(text, path)[1] if prefix == ANYTHING else decode(text, PARTS.get(prefix, prefix), path)
 
 
 @cache
@@ -63,7 +72,7 @@ def _converted(value: Any, hint: Any, name: str, path: str) -> Any:
         item = get_args(inner)[0]
         return tuple(_converted(each, item, name.removesuffix("s"), f"{path}.{at}") for at, each in enumerate(value))
     if inner is UUID:
-        return decode(str(value), name.removesuffix("_id"), path)
+        return _key(str(value), name.removesuffix("_id"), path)
     if has_object_definition(type(value)) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
         return into(inner, value, path)
     return value

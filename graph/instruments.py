@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 import strawberry
@@ -16,9 +16,10 @@ from domain.paging import Direction, Order
 from domain.valuation import AssetClass
 from graph.batching import batched
 from graph.context import Context, Info
+from graph.cost import cost, days
 from graph.dated import AsOf, Batch, past_day, reading
 from graph.described import enum, input_, type_
-from graph.lists import Connection, Lists, listed
+from graph.lists import SEARCHES, Connection, Lists, listed
 from graph.markets import Market
 from graph.nodes import Node, OfEntity
 from graph.scalars import money
@@ -41,6 +42,7 @@ class ClosingPrice(OfEntity):
     """
 
     entity = instruments.ClosingPrice
+    cost_points: ClassVar[float] = 0.1
 
     on: date
     price = money("price", "currency", "The price of one unit.")
@@ -114,6 +116,7 @@ class Instrument(Node):
     @strawberry.field(
         description=f"The closing prices from one day to another, oldest first; at most {MOST_PRICED_DAYS} days.",
         graphql_type=list[ClosingPrice],
+        metadata=cost(size=days(usual=250, most=MOST_PRICED_DAYS)),
     )
     async def prices(
         self: instruments.Instrument,
@@ -202,13 +205,14 @@ class InstrumentQueries:
     """Queries of instruments and of the market."""
 
     instruments: Connection[Instrument] = listed(
-        Instruments.page, Instruments.count, INSTRUMENTS, "The instruments that the firm knows."
+        Instruments.page, Instruments.count, INSTRUMENTS, "The instruments that the firm knows.", cost=SEARCHES
     )
 
     @strawberry.field(
         description="The last FX rate of each currency on or before a day; one for each of the few currencies that "
         "the firm deals in.",
         graphql_type=list[FxRate],
+        metadata=cost(2, size=10),
     )
     async def fx_rates(
         self,

@@ -27,6 +27,7 @@ class Limits:
     """The most that one operation may hold, its fragments counted wherever they are spread.
 
     A depth of 15 is what the full introspection query needs; `tokens` bounds the document before it is parsed.
+    `cost` is in points (`graph/cost`), and depends on the variables too.
     """
 
     depth: int = 15
@@ -35,6 +36,7 @@ class Limits:
     aliases: int = 50
     directives: int = 100
     tokens: int = 5_000
+    cost: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Lists of the schema: Relay's connections over the domain's pages, declared by their filter and orders."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 import strawberry
@@ -14,10 +14,15 @@ from domain.access import Action, require
 from domain.paging import LARGEST_NESTED_SIZE, LARGEST_SIZE, Direction, Order, Page, PageRequest
 from domain.paging import Edge as DomainEdge
 from graph.context import Info
+from graph.cost import cost
 from graph.described import enum, type_
 from graph.inputs import into
 
 N = TypeVar("N")
+# In points: a count may look at more rows than a page does.
+COUNTING: Final = 5
+READS: Final = cost(2)
+SEARCHES: Final = cost(10)
 
 enum(Direction)
 
@@ -32,6 +37,8 @@ class PageInfo:
     end_cursor: The cursor of the last row of the page.
     """
 
+    cost_points: ClassVar[float] = 0
+
     has_next_page: bool
     has_previous_page: bool
     start_cursor: str | None
@@ -45,6 +52,8 @@ class Edge(Generic[N]):
     cursor: The row's place, for the arguments `after` and `before` of the same list.
     node: The row.
     """
+
+    cost_points: ClassVar[float] = 0
 
     cursor: str
     node: N
@@ -89,7 +98,10 @@ class Connection(Generic[N]):
             end_cursor=edges[-1].cursor if edges else None,
         )
 
-    @strawberry.field(description="How many rows the whole list has under its filter; counted only when asked for.")
+    @strawberry.field(
+        description="How many rows the whole list has under its filter; counted only when asked for.",
+        metadata=cost(COUNTING),
+    )
     async def total_count(self: Listed) -> int:
         """How many rows the list has."""
         return await self.count()
@@ -182,11 +194,19 @@ class _RootList(StrawberryField):
         return Listed(await context.read(self.page, request), lambda: context.read(self.count, request))
 
 
-def listed(page: Any, count: Any, lists: Lists, description: str, needs: Action | None = None) -> Any:
+def listed(
+    page: Any,
+    count: Any,
+    lists: Lists,
+    description: str,
+    *,
+    needs: Action | None = None,
+    cost: Mapping[str, Any] = READS,
+) -> Any:
     """A list at the root: `page` and `count` are methods of a repository that take the viewer and a page request.
 
-    `needs` is the action without which a role is forbidden the whole list.
+    `needs` is the action without which a role is forbidden the whole list; `cost` is beside that of the rows.
     """
-    field = _RootList(description=description)
+    field = _RootList(description=description, metadata=dict(cost))
     field.page, field.count, field.lists, field.needs = page, count, lists, needs
     return field

@@ -1,7 +1,7 @@
 """Markets: when exchanges trade, when their trades settle, and the special days that they announce."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 import strawberry
@@ -9,6 +9,7 @@ import strawberry
 from domain import markets
 from domain.errors import Invalid, TooComplex
 from graph.context import Context, Info
+from graph.cost import cost, days
 from graph.dated import Batch, reading
 from graph.described import input_, type_
 from graph.inputs import into
@@ -43,6 +44,7 @@ class TradingSession(OfEntity):
     """
 
     entity = markets.Session
+    cost_points: ClassVar[float] = 0.1
 
     day: date
     opens_at: datetime
@@ -148,6 +150,7 @@ class Market(OfEntity):
     @strawberry.field(
         description=f"The sessions from one day to another, in order; at most {MOST_DAYS} days.",
         graphql_type=list[TradingSession],
+        metadata=cost(size=days(usual=USUAL_DAYS, most=MOST_DAYS)),
     )
     async def sessions(self: markets.Calendar, info: Info, start: From, to: To = None) -> list[markets.Session]:
         """The sessions of these days."""
@@ -158,6 +161,7 @@ class Market(OfEntity):
         description="The days from one to another on which the exchange does not keep its rules, in order; at most "
         f"{MOST_DAYS} days.",
         graphql_type=list[MarketDay],
+        metadata=cost(size=5),
     )
     async def special_days(self: markets.Calendar, info: Info, start: From, to: To = None) -> list[markets.MarketDay]:
         """What was announced of these days."""
@@ -217,7 +221,11 @@ class MarketDayPayload(Payload):
 class MarketQueries:
     """Queries of markets."""
 
-    @strawberry.field(description="The exchanges whose calendars the firm knows; a handful.", graphql_type=list[Market])
+    @strawberry.field(
+        description="The exchanges whose calendars the firm knows; a handful.",
+        graphql_type=list[Market],
+        metadata=cost(2, size=5),
+    )
     async def markets(self, info: Info) -> Any:
         """All calendars."""
         return await info.context.read(Markets.calendars, tuple(markets.EXCHANGES))

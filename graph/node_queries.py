@@ -11,9 +11,13 @@ from strawberry import ID
 from domain.entities import Entity
 from domain.errors import Invalid, NotFound
 from graph.context import Context, Info
+from graph.cost import cost
 from graph.ids import split
 from graph.nodes import Load, Node
+from persistence.announcements import Announcements
+from persistence.audit import AuditTrail
 from persistence.books import Books
+from persistence.break_glass import GlassAccesses
 from persistence.clients import Clients
 from persistence.households import Households
 from persistence.identity import Identities
@@ -23,14 +27,18 @@ from persistence.notifications import Notifications
 from persistence.orders import Orders
 from persistence.portfolios import Portfolios
 from persistence.positions import Positions
+from persistence.service_accounts import ServiceAccounts, ServiceKeys
 from persistence.transactions import Transactions
 
 MOST: Final = 100
 
 # How objects are read by their ids; a type that is missing here cannot be asked for by id.
 BY_IDS: Final[Mapping[str, Load]] = {
+    "announcement": Announcements.by_ids,
+    "audit": AuditTrail.by_ids,
     "book": Books.by_ids,
     "client": Clients.by_ids,
+    "glass_access": GlassAccesses.by_ids,
     "household": Households.by_ids,
     "instrument": Instruments.by_ids,
     "job": Jobs.by_ids,
@@ -41,6 +49,9 @@ BY_IDS: Final[Mapping[str, Load]] = {
     "party": Clients.parties,
     "portfolio": Portfolios.by_ids,
     "position": Positions.by_ids,
+    "service_account": ServiceAccounts.by_ids,
+    "service_key": ServiceKeys.by_ids,
+    "session": Identities.sessions,
     "team": Books.teams,
     "transaction": Transactions.by_ids,
     "unit": Books.units,
@@ -78,6 +89,7 @@ class NodeQueries:
         description="Several objects by their ids, at most 100, in the order of the ids; null for each that there is "
         "not.",
         graphql_type=list[Node | None],
+        metadata=cost(2, size="ids"),
     )
     async def nodes(
         self, info: Info, ids: Annotated[list[ID], strawberry.argument(description="The objects' ids.")]

@@ -15,10 +15,13 @@ from domain.errors import Invalid
 from domain.notifications import NotificationKind, user_stream
 from domain.paging import Direction
 from domain.paging import Order as Ordering
+from graph.announcements import Announcement
 from graph.batching import batched
 from graph.books import Book
+from graph.break_glass import GlassAccess
 from graph.clients import Client
 from graph.context import Info
+from graph.cost import cost
 from graph.described import enum, input_, type_
 from graph.follow import StreamCursor, follow, patiently
 from graph.identity import User
@@ -28,7 +31,9 @@ from graph.lists import Connection, Lists, listed
 from graph.mutations import Payload, mutation
 from graph.nodes import Node, OfEntity
 from graph.scalars import money
+from persistence.announcements import Announcements
 from persistence.books import Books
+from persistence.break_glass import GlassAccesses
 from persistence.clients import Clients
 from persistence.identity import Identities
 from persistence.notifications import Notifications
@@ -73,6 +78,12 @@ class Notification(Node):
         Transactions.by_ids, key="transaction_id", by="id", description="The ledger entry concerned."
     )
     order: LazyOrder | None = batched(Orders.by_ids, key="order_id", by="id", description="The order concerned.")
+    glass_access: GlassAccess | None = batched(
+        GlassAccesses.by_ids, key="glass_access_id", by="id", description="Whose sight of a book it is, and why."
+    )
+    announcement: Announcement | None = batched(
+        Announcements.by_ids, key="announcement_id", by="id", description="What is announced."
+    )
     amount = money("amount", "currency", "The effect on cash, where there is one.", nullable=True)
 
 
@@ -163,7 +174,9 @@ class NotificationsPayload(Payload):
     marked: Those that had been unread.
     """
 
-    marked: list[notifications.Notification] = strawberry.field(default_factory=list, graphql_type=list[Notification])
+    marked: list[notifications.Notification] = strawberry.field(
+        default_factory=list, graphql_type=list[Notification], metadata=cost(size=25)
+    )
 
 
 @strawberry.type

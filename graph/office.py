@@ -8,6 +8,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 import msgspec
 
 from domain.access import SYSTEM, Viewer
+from domain.identity.links import Links
+from domain.mail import Mail
 from domain.markets.data import MarketData, SimulatedMarket
 from domain.orders.broker import Broker
 from domain.work import Work
@@ -21,6 +23,8 @@ class Gateways(msgspec.Struct, frozen=True):
     """The outside, as jobs may call it, and what the firm has set for them; each is an attribute of the office too."""
 
     broker: Broker
+    mail: Mail
+    links: Links
     market_data: MarketData = msgspec.field(default_factory=SimulatedMarket)
     kyc_notice: timedelta = timedelta(days=30)
 
@@ -48,6 +52,16 @@ class Office:
     def market_data(self) -> MarketData:
         """The vendor of closing prices and FX rates."""
         return self._gateways.market_data
+
+    @property
+    def mail(self) -> Mail:
+        """How letters leave the firm."""
+        return self._gateways.mail
+
+    @property
+    def links(self) -> Links:
+        """What makes mailed links work."""
+        return self._gateways.links
 
     @property
     def kyc_notice(self) -> timedelta:

@@ -13,9 +13,11 @@ from domain.paging import Direction
 from domain.paging import Order as Ordering
 from domain.portfolios import PortfolioStatus
 from domain.valuation import AssetClass
+from graph.audit import AuditEvent, changes
 from graph.batching import batched
 from graph.clients import Client
 from graph.context import Info
+from graph.cost import cost
 from graph.dated import Batch, dated, reading
 from graph.described import enum, input_, type_
 from graph.inputs import into
@@ -95,6 +97,7 @@ class Portfolio(Node):
         key="id",
         by="portfolio_id",
         description="The target allocation, at most one for each asset class; empty if there is none.",
+        size=5,
     )
     positions: Connection[Position] = batched(
         Positions.pages,
@@ -122,10 +125,15 @@ class Portfolio(Node):
     )
     orders_cursor = orders_cursor()
     cash = dated(
-        CASH, list[CashBalance], key="id", description="Its cash, for each of the few currencies that it has moved."
+        CASH,
+        list[CashBalance],
+        key="id",
+        description="Its cash, for each of the few currencies that it has moved.",
+        cost=cost(size=2),
     )
     valuation = dated(PORTFOLIO_VALUES, PortfolioValuation, key="id", description="What it is worth.")
     value_series = value_series()
+    changes: Connection[AuditEvent] = changes("the portfolio itself")
 
 
 @enum

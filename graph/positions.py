@@ -75,6 +75,7 @@ class Position(Node):
         by="position_id",
         description="What it consists of, the oldest first, as sales take them; bounded by the purchases of one "
         "instrument.",
+        size=4,
     )
     average_cost = derived("average_cost", "The cost of one unit; none where nothing is held.")
     total_cost = money("total_cost", "currency", "What the units held have cost, charges included.")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, ClassVar, Final, NewType
 from uuid import UUID
 
 import strawberry
@@ -45,7 +45,8 @@ def _day(value: Any) -> date:
         raise Invalid("There is no such day.") from error
 
 
-def _moment(value: Any) -> datetime:
+def as_moment(value: Any) -> datetime:
+    """A moment in UTC, from its text in RFC 3339; raises Invalid."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -69,6 +70,9 @@ def _uuid(value: Any) -> UUID:
         raise Invalid("This is not a UUID.") from error
 
 
+# Only where the shape is truly the user's own.
+JSON = NewType("JSON", object)
+
 SCALARS: Final[Mapping[object, ScalarDefinition]] = {
     Decimal: strawberry.scalar(
         name="Decimal",
@@ -86,8 +90,15 @@ SCALARS: Final[Mapping[object, ScalarDefinition]] = {
         name="DateTime",
         description="A moment in UTC, in RFC 3339, such as 2026-01-31T09:30:00Z.",
         serialize=_stamp,
-        parse_value=_moment,
+        parse_value=as_moment,
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+    ),
+    JSON: strawberry.scalar(
+        name="JSON",
+        description="A value of any shape that JSON has, given and taken as it is.",
+        serialize=lambda value: value,
+        parse_value=lambda value: value,
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
     ),
     UUID: strawberry.scalar(
         name="UUID",
@@ -106,6 +117,8 @@ class Money:
     amount: The exact amount, unrounded.
     currency: The currency, by its code of ISO 4217.
     """
+
+    cost_points: ClassVar[float] = 0.1
 
     amount: Decimal
     currency: str

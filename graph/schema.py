@@ -3,11 +3,24 @@
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from graph.announcements import AnnouncementMutations, AnnouncementQueries
+from graph.audit import AuditQueries
+from graph.audited import AuditorReads
 from graph.books import BookMutations, BookQueries
+from graph.break_glass import GlassMutations, GlassQueries
 from graph.clients import ClientMutations, ClientQueries
+from graph.disclosure import DISCREET, Disclosure
 from graph.households import HouseholdMutations, HouseholdQueries
 from graph.http.schema import Schema
-from graph.identity import IdentityMutations, IdentityQueries
+from graph.identity import (
+    AccountMutations,
+    FactorMutations,
+    IdentityMutations,
+    IdentityQueries,
+    SessionMutations,
+    UserMutations,
+    UserQueries,
+)
 from graph.instruments import InstrumentQueries
 from graph.jobs import JobMutations, JobQueries
 from graph.limits import Limits
@@ -16,13 +29,18 @@ from graph.node_queries import NodeQueries
 from graph.notifications import NotificationMutations, NotificationQueries, NotificationSubscriptions
 from graph.orders import OrderMutations, OrderQueries, OrderSubscriptions, PreviewQueries
 from graph.portfolios import PortfolioMutations, PortfolioQueries
+from graph.privacy import PrivacyMutations
+from graph.providers import ProviderMutations, ProviderQueries
 from graph.scalars import SCALARS
+from graph.service_accounts import ServiceAccountMutations, ServiceAccountQueries
 from graph.transactions import TransactionMutations
 
 
 @strawberry.type(description="What can be read. Every list is cut to what the viewer sees.")
 class Query(
     IdentityQueries,
+    UserQueries,
+    ProviderQueries,
     NodeQueries,
     BookQueries,
     ClientQueries,
@@ -34,6 +52,10 @@ class Query(
     NotificationQueries,
     OrderQueries,
     PreviewQueries,
+    ServiceAccountQueries,
+    GlassQueries,
+    AnnouncementQueries,
+    AuditQueries,
 ):
     """All queries."""
 
@@ -41,6 +63,11 @@ class Query(
 @strawberry.type(description="What can be changed. Each field takes one input and answers with a payload.")
 class Mutation(
     IdentityMutations,
+    SessionMutations,
+    FactorMutations,
+    AccountMutations,
+    UserMutations,
+    ProviderMutations,
     BookMutations,
     ClientMutations,
     HouseholdMutations,
@@ -50,6 +77,10 @@ class Mutation(
     JobMutations,
     OrderMutations,
     NotificationMutations,
+    ServiceAccountMutations,
+    GlassMutations,
+    AnnouncementMutations,
+    PrivacyMutations,
 ):
     """All mutations."""
 
@@ -59,13 +90,21 @@ class Subscription(NotificationSubscriptions, OrderSubscriptions):
     """All subscriptions."""
 
 
-def make_schema(limits: Limits | None = None, *, open_schema: bool = False, for_print: bool = False) -> Schema:
-    """The schema; `open_schema` lets the anonymous read it, as GraphiQL does before anybody has signed in.
+def make_schema(limits: Limits | None = None, *, disclosure: Disclosure = DISCREET, for_print: bool = False) -> Schema:
+    """The schema; `disclosure` says who may read it, and how much errors tell.
 
     Only `for_print` is it sorted: sorting makes plain enums of Strawberry's, whose input would be text, not values.
     """
     config = StrawberryConfig(scalar_map=SCALARS, sort_schema=for_print)
-    return Schema(Query, Mutation, Subscription, config=config, limits=limits, open_schema=open_schema)
+    return Schema(
+        Query,
+        Mutation,
+        Subscription,
+        extensions=[AuditorReads],
+        config=config,
+        limits=limits,
+        disclosure=disclosure,
+    )
 
 
 def schema_text() -> str:

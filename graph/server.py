@@ -6,9 +6,10 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import msgspec
@@ -18,12 +19,19 @@ from domain import identity
 from domain.access import Role
 from domain.clock import system_clock
 from domain.identity import NewUser, Passwords, User
+from graph import logs
 from graph.app import make_app, make_worker, open_services
 from graph.context import Services
 from graph.graphiql import DemoSignIn
+from graph.health import Health
 from graph.http.bounds import HttpLimits
+from graph.observing import Observer
 from graph.settings import Settings, SettingsError
+from graph.tls import Certificate
+from graph.wire import Wire
+from graph.worker import Worker
 from persistence import demo
+from persistence.audit import keep_sealing
 from persistence.bell import Bell
 from persistence.embedded import EmbeddedServer
 from persistence.setup import migrate, organised
@@ -33,6 +41,14 @@ DEMO_PASSWORD: Final = "steward-demo-2026"  # noqa: S105 - as above, meant to be
 DEMO_CLIENTS: Final = 600
 # Measured on lists of two thousand objects with sixteen requests in flight.
 FIRST_COLLECTION: Final = 10_000
+# No refusal: what encrypts before the server (a sidecar, a tunnel, a platform's router) may be unknown to it, and who
+# had to name a proxy only to get started would name everybody.
+EXPOSED: Final = (
+    "%s is served without TLS: passwords, tokens and clients' data cross the network in clear. Set TLS_CERTIFICATE and "
+    "TLS_KEY, or name the proxy that encrypts in TRUSTED_PROXIES."
+)
+
+log = logging.getLogger(__name__)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -57,8 +73,7 @@ async def database(settings: Settings) -> AsyncIterator[Place]:
 
 async def serve(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; gives the exit code. Raises SettingsError if the port is taken."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logs.set_up(settings.log_form, settings.log_level)
     with _listener(settings) as listener:
         async with database(settings) as place:
             await migrate(place.url)
@@ -66,14 +81,14 @@ async def serve(settings: Settings) -> int:
             async with open_services(settings, place.url, place.home) as services:
                 server = _server(settings, services, sign_ins)
                 _stop_by_signals()
-                await server.serve([listener])
+                with _metrics(settings, services):
+                    await server.serve([listener])
     return 0 if server.started else 1
 
 
 async def work(settings: Settings) -> int:
     """Run background work, without a server, until SIGINT or SIGTERM; gives the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logs.set_up(settings.log_form, settings.log_level)
     async with database(settings) as place:
         await migrate(place.url)
         async with open_services(settings, place.url, place.home) as services:
@@ -81,8 +96,30 @@ async def work(settings: Settings) -> int:
             for each in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(each, worker.stop)
             print("Steward is working in the background. Ctrl-C stops it.", flush=True)  # noqa: T201 - for whoever started it
-            await worker.run()
+            with _metrics(settings, services):
+                await _beside_worker(services, worker)
     return 0
+
+
+async def _beside_worker(services: Services, worker: Worker) -> None:
+    """Work until the worker is stopped, and seal the audit trail meanwhile: there may be no server that does."""
+    sealing = asyncio.create_task(keep_sealing(services.doors.database, services.doors.clock))
+    try:
+        await worker.run()
+    finally:
+        sealing.cancel()
+        await asyncio.gather(sealing, return_exceptions=True)
+
+
+@contextmanager
+def _metrics(settings: Settings, services: Services) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(services.observer.metrics.at_port(settings.metrics_port))
+        except OSError as error:
+            place = f"127.0.0.1:{settings.metrics_port}"
+            raise SettingsError(f"METRICS_PORT: {place} cannot be listened on ({error.strerror}).") from error
+        yield
 
 
 def _listener(settings: Settings) -> socket.socket:
@@ -101,14 +138,35 @@ def _listener(settings: Settings) -> socket.socket:
 
 
 def _server(settings: Settings, services: Services, sign_ins: Sequence[DemoSignIn]) -> "_Server":
+    certificate = _certificate(settings)
+    app = make_app(settings, services, sign_ins, alone=False)
     config = uvicorn.Config(
-        make_app(settings, services, sign_ins, alone=False),
-        log_level="warning",
+        app,
+        ssl_context_factory=(lambda *_: certificate.context()) if certificate else None,
+        # Only those that a setting names: uvicorn would believe whatever comes from loopback.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        # Its loggers are set up with all others, and each operation has a line of our own.
+        log_config=None,
+        access_log=False,
         server_header=False,
+        http=Wire,
         ws_max_size=HttpLimits().message_bytes,
-        timeout_graceful_shutdown=5,
+        # Messages of a socket that wait to be read; each may be as long as that.
+        ws_max_queue=8,
+        limit_concurrency=settings.max_connections,
+        timeout_graceful_shutdown=settings.grace_seconds,
     )
-    return _Server(config, settings.host, sign_ins, services.doors.bell)
+    if settings.exposed:
+        log.warning(EXPOSED, settings.host)
+    end = End(app.state.health, services.doors.bell, services.observer, settings.drain, settings.grace_seconds)
+    return _Server(config, settings.host, sign_ins, end)
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return Certificate(settings.tls_certificate, settings.tls_key)
 
 
 def _stop_by_signals() -> None:
@@ -117,19 +175,45 @@ def _stop_by_signals() -> None:
         signal.signal(each, lambda *_: None)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, which says where it listens once it does."""
+class End(msgspec.Struct, frozen=True):
+    """How a server ends: who tells balancers of it, who tells open streams, and the seconds between the two.
 
-    def __init__(self, config: uvicorn.Config, host: str, sign_ins: Sequence[DemoSignIn], bell: Bell) -> None:
+    Sockets have `grace` seconds to answer what they were asked before, and requests as many after them.
+    """
+
+    health: Health
+    bell: Bell
+    observer: Observer
+    drain: float
+    grace: float
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says where it listens once it does, and drains before it ends."""
+
+    def __init__(self, config: uvicorn.Config, host: str, sign_ins: Sequence[DemoSignIn], end: End) -> None:
         super().__init__(config)
         self._host = host
         self._sign_ins = sign_ins
-        self._bell = bell
+        self._end = end
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell open streams to go on elsewhere, then wait for what is under way."""
-        self._bell.stop()
+        """Have balancers look elsewhere, tell open streams to go on there, then wait for what is under way.
+
+        In this order: a client that comes back must find another server, and until then this one takes its requests.
+        A second SIGINT ends the wait.
+        """
+        self._end.health.draining = True
+        await self._wait(self._end.drain, lambda: True)
+        self._end.bell.stop()
+        # uvicorn itself would close sockets in the middle of what they do.
+        await self._wait(self._end.grace, lambda: self._end.observer.sockets > 0)
         await super().shutdown(sockets)
+
+    async def _wait(self, seconds: float, there_is_need: Callable[[], bool]) -> None:
+        until = monotonic() + seconds
+        while monotonic() < until and not self.force_exit and there_is_need():  # noqa: ASYNC110 - uvicorn sets no event
+            await asyncio.sleep(0.05)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and print how to get in."""
@@ -140,7 +224,8 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(FIRST_COLLECTION)
-        address = f"http://{self._host}:{sockets[0].getsockname()[1]}"
+        scheme = "https" if self.config.is_ssl else "http"
+        address = f"{scheme}://{self._host}:{sockets[0].getsockname()[1]}"
         print(_welcome(address, self._sign_ins), flush=True)  # noqa: T201 - for whoever started it
 
 

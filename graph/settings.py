@@ -1,39 +1,39 @@
 """Settings, from the environment and `.env`; what is wrong stops the start with one clear sentence."""
 
-import base64
-import ipaddress
 import json
-import os
 import re
-import secrets
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.exc import ArgumentError
 
+from domain.access import Role
 from domain.identity import Lives
+from graph.disclosure import Disclosure
+from graph.logs import LogFormat
+from graph.mail_settings import MailSettings
+from graph.operations_settings import OperationsSettings
+from graph.rate_settings import RateSettings
+from graph.secret_settings import FIELD_KEY_NEEDED, SECRET_NEEDED, SecretSettings
+from graph.surface_settings import SurfaceSettings, is_loopback
 from persistence.database import driver_arguments
 
 ROOT: Final = Path(__file__).parent.parent
-SHORTEST_SECRET: Final = 32
-FIELD_KEY_BYTES: Final = 32
+# A partner's program has a key, and no second factor.
+SIGNING_IN: Final = frozenset(Role) - {Role.SERVICE}
 SCHEME: Final = "postgresql+asyncpg://"
 LAST_PORT: Final = 65535
+# What the law asks for differs; this is more than most of it does.
+RETENTION_YEARS: Final = 8
+# What balancers need that ask every other second, and believe the second answer.
+DRAIN_SECONDS: Final = 5
 # As browsers send it: in lower case, without a path or a slash at the end.
 ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?|\*")
-SECRET_NEEDED: Final = (
-    f"must be a random text of at least {SHORTEST_SECRET} characters, "
-    "for example the output of: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-)
-FIELD_KEY_NEEDED: Final = (
-    f"must be {FIELD_KEY_BYTES} random bytes in URL-safe base64, for example the output of: "
-    "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
-)
 
 
 class SettingsError(Exception):
@@ -88,28 +88,19 @@ def _database(url: str) -> str:
     return url
 
 
-def _secret(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    if len(text) < SHORTEST_SECRET or len(set(text)) < SHORTEST_SECRET // 4:
-        raise ValueError(SECRET_NEEDED)
-    return secret
-
-
-def _field_key(key: SecretStr) -> SecretStr:
-    try:
-        length = len(base64.urlsafe_b64decode(key.get_secret_value()))
-    except ValueError:
-        length = 0
-    if length != FIELD_KEY_BYTES:
-        raise ValueError(FIELD_KEY_NEEDED)
-    return key
+def _roles(value: Any) -> Any:
+    names = [part.strip().upper() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    for name in names:
+        if name not in SIGNING_IN:
+            raise ValueError(f"must be roles that sign in, such as ADMIN,BU_MANAGER, not {name}")
+    return frozenset(map(Role, names))
 
 
 Amount = Annotated[Decimal, Field(ge=0)]
 CurrencyCode = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 
 
-class Settings(BaseSettings):
+class Settings(SecretSettings, OperationsSettings, MailSettings, RateSettings, SurfaceSettings, BaseSettings):
     """All settings; the names of the environment are the fields' in capitals. `.env.example` explains each."""
 
     model_config = SettingsConfigDict(
@@ -122,11 +113,10 @@ class Settings(BaseSettings):
     database_pool: Annotated[int, Field(ge=2, le=200)] = 10
     environment: Environment | None = None
     state_directory: Path = ROOT / ".steward"
-    jwt_secret: Annotated[SecretStr, AfterValidator(_secret)] | None = None
-    field_key: Annotated[SecretStr, AfterValidator(_field_key)] | None = None
     access_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 30
     refresh_days: Annotated[int, Field(ge=1, le=90)] = 7
     idle_minutes: Annotated[int, Field(ge=5, le=90 * 24 * 60)] = 8 * 60
+    second_factor_roles: Annotated[frozenset[Role], BeforeValidator(_roles), NoDecode] = frozenset()
     allowed_origins: Annotated[list[str] | str, AfterValidator(_origins), NoDecode] = []
     large_amounts: Annotated[dict[CurrencyCode, Amount], BeforeValidator(_json), NoDecode] = {
         "INR": Decimal(1_000_000),
@@ -148,12 +138,13 @@ class Settings(BaseSettings):
     jobs: Background = Background.SERVER
     job_heartbeat: Annotated[float, Field(ge=1, le=3600)] = 30
     kyc_notice_days: Annotated[int, Field(ge=1, le=365)] = 30
+    retention_years: Annotated[int, Field(ge=0, le=100)] | None = None
     demo: bool = True
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.environment is None:
-            embedded_at_home = self.database_url is None and _is_loopback(self.host)
+            embedded_at_home = self.database_url is None and is_loopback(self.host)
             self.environment = Environment.DEVELOPMENT if embedded_at_home else Environment.PRODUCTION
         if self.environment is Environment.PRODUCTION:
             if self.jwt_secret is None:
@@ -168,6 +159,28 @@ class Settings(BaseSettings):
         return self.environment is Environment.DEVELOPMENT
 
     @property
+    def disclosure(self) -> Disclosure:
+        """How much the API tells of itself."""
+        return self.disclosure_in(development=self.development)
+
+    @property
+    def log_form(self) -> LogFormat:
+        """How log lines are written: for programs in production, for people in development."""
+        return self.log_format or (LogFormat.TEXT if self.development else LogFormat.JSON)
+
+    @property
+    def drain(self) -> float:
+        """For how many seconds a server that is about to end still takes requests, until balancers have noticed."""
+        if self.drain_seconds is not None:
+            return self.drain_seconds
+        return 0 if self.development else DRAIN_SECONDS
+
+    @property
+    def exposed(self) -> bool:
+        """Whether passwords and tokens may cross a network in clear, as far as the settings can tell."""
+        return self.exposed_on(self.host)
+
+    @property
     def lives(self) -> Lives:
         """How long tokens live, and for how long a session may lie unused."""
         return Lives(
@@ -177,44 +190,27 @@ class Settings(BaseSettings):
         )
 
     @property
+    def link_base(self) -> str:
+        """Where the links in letters lead: to the frontend, or, where none is known, to the server itself."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
+    @property
+    def mail_directory(self) -> Path:
+        """Where letters lie if there is no mail server."""
+        return self.state_directory / "mail"
+
+    @property
+    def kept_years(self) -> int:
+        """For how many years a former client's data is kept before it may be erased."""
+        if self.retention_years is not None:
+            return self.retention_years
+        return 0 if self.development else RETENTION_YEARS
+
+    @property
     def kyc_notice(self) -> timedelta:
         """How long before the end of a client's KYC people are told of it."""
         return timedelta(days=self.kyc_notice_days)
-
-    def signing_secret(self, home: Path) -> str:
-        """The secret that signs tokens; in development one that is made once and kept in `home`, beside the data."""
-        if self.jwt_secret is not None:
-            return self.jwt_secret.get_secret_value()
-        return _kept(home / "jwt-secret")
-
-    def field_key_bytes(self, home: Path) -> bytes:
-        """The key that encrypts the keys of personal fields; in development one that is kept in `home`."""
-        text = self.field_key.get_secret_value() if self.field_key else _kept(home / "field-key")
-        return base64.urlsafe_b64decode(text)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _kept(path: Path) -> str:
-    """A random secret in a file that only its owner reads, made at the first use."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = base64.urlsafe_b64encode(secrets.token_bytes(FIELD_KEY_BYTES)).decode()
-    try:
-        # Exclusive, so that two servers that start at once agree on one.
-        with open(path, "x", opener=_private, encoding="ascii") as file:
-            file.write(made)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    return made
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, mode=0o600)
 
 
 def load_settings() -> Settings:

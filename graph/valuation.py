@@ -1,11 +1,11 @@
 """What portfolios, clients and households are worth, and what that rests on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import islice
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 import msgspec
 import strawberry
@@ -17,6 +17,7 @@ from domain.money import amount_stored, number_stored
 from domain.valuation import AssetClass, Interval, Owner, chart_days, drifts
 from graph.batching import batched
 from graph.context import Context, Info
+from graph.cost import cost, days, sized
 from graph.dated import Batch, Load, past_day, reading
 from graph.described import enum, interface, type_
 from graph.instruments import Instrument
@@ -33,6 +34,8 @@ T = TypeVar("T")
 Source = Callable[[Any, Context], Awaitable[Any]]
 
 MOST_POINTS: Final = 1_500
+# Where the arguments do not tell.
+USUAL_POINTS: Final = 250
 # Of all portfolios of a level together: their ledgers are walked in the server, not in the database.
 MOST_POINTS_OF_A_LEVEL: Final = 15_000
 
@@ -160,9 +163,11 @@ class Allocation(OfEntity):
 
     entity = valuation.PortfolioValuation
 
-    by_asset_class: list[AssetClassSlice]
-    by_sector: list[SectorSlice]
-    by_instrument: list[InstrumentSlice]
+    cost_points: ClassVar[float] = 0
+
+    by_asset_class: list[AssetClassSlice] = sized(6)
+    by_sector: list[SectorSlice] = sized(10)
+    by_instrument: list[InstrumentSlice] = sized(15)
 
 
 @type_
@@ -189,6 +194,7 @@ class PositionInBaseCurrency(OfEntity):
     """
 
     entity = valuation.PositionValuation
+    cost_points: ClassVar[float] = 0.5
 
     market_value = derived("market_value_base", "What it is worth.", "base_currency")
     total_cost = derived("total_cost_base", "What it has cost.", "base_currency")
@@ -236,6 +242,8 @@ class Valuation(OfEntity):
     """
 
     entity = valuation.PortfolioValuation
+    # A portfolio's ledger is walked in the server.
+    cost_points: ClassVar[float] = 10
 
     # Described here and not in the docstring, or the types that implement it would lose the descriptions.
     as_of: date = strawberry.field(description="The day.")
@@ -257,6 +265,7 @@ class Valuation(OfEntity):
     @strawberry.field(
         description="Instruments that are held and had no price on or before the day.",
         graphql_type=list[Instrument],
+        metadata=cost(size=1),
     )
     async def missing_prices(self: valuation.PortfolioValuation, info: Info) -> list[instruments.Instrument]:
         """The instruments without a price."""
@@ -276,12 +285,13 @@ class PortfolioValuation(Valuation):
     """
 
     value = derived("value", "All positions and cash.")
-    positions: list[PositionValuation]
+    positions: list[PositionValuation] = sized(15)
 
     @strawberry.field(
         description="How far each class that is held or aimed at has drifted from the target allocation; empty "
         "without one.",
         graphql_type=list[Drift],
+        metadata=cost(size=6),
     )
     async def drift(self: valuation.PortfolioValuation, info: Info) -> list[valuation.Drift]:
         """Weights against the portfolio's targets."""
@@ -292,6 +302,8 @@ class PortfolioValuation(Valuation):
 @type_
 class Wealth(Valuation):
     """What all portfolios of a client or a household are worth at the close of a day."""
+
+    cost_points: ClassVar[float] = 20
 
     total_assets = derived("value", "All positions and cash of all portfolios.")
 
@@ -304,6 +316,7 @@ class ValuePoint(OfEntity):
     """
 
     entity = valuation.ValuePoint
+    cost_points: ClassVar[float] = 0.1
 
     on: date
     value = derived("value", "What the portfolio was worth at its close; none for want of a price or a rate.")
@@ -349,6 +362,17 @@ To = Annotated[
 Every = Annotated[Interval, strawberry.argument(description="How far apart the points between these two are.")]
 
 
+_DAYS: Final = days(usual=USUAL_POINTS, most=100 * 366)
+_DAYS_APART: Final[Mapping[str, int]] = {Interval.WEEK: 7, Interval.MONTH: 30}
+
+
+def _points(arguments: Mapping[str, Any]) -> int:
+    """How many points a series is expected to have, by arguments that are not read as their types yet."""
+    interval = arguments.get("interval")
+    apart = _DAYS_APART.get(interval, 1) if isinstance(interval, str) else 1
+    return min(_DAYS(arguments) // apart + 2, MOST_POINTS)
+
+
 def value_series() -> Any:
     """The field of a portfolio that a chart is drawn from."""
 
@@ -362,4 +386,5 @@ def value_series() -> Any:
         resolver=resolve,
         graphql_type=list[ValuePoint],
         description=f"The value over time, cash included; at most {MOST_POINTS} points.",
+        metadata=cost(20, size=_points),
     )

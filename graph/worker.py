@@ -23,6 +23,7 @@ from pgqueuer.domain.models import Job as QueuedJob
 from domain.errors import Fault, Refusal
 from domain.jobs import TOPIC, Job, Schedule, job_name
 from domain.office import JOBS, SCHEDULES
+from graph.observing import Observer
 from graph.office import Gateways, Office
 from persistence import jobs as queue
 from persistence.database import is_gone
@@ -88,18 +89,22 @@ class Attempt(AbstractEntrypointExecutor):
 
     async def execute(self, job: QueuedJob, context: JobContext) -> None:  # noqa: ARG002 - pgqueuer's signature
         """Run the job; raises RetryRequested or Dead."""
-        with self._worker.running():
+        with self._worker.running(), self._worker.observer.job(job.entrypoint, int(job.id)) as attempted:
             try:
                 if await queue.picked(self._store, job.id) > self._worker.pace.lives:
                     raise Killed  # noqa: TRY301 - told as any other failure
                 await self._called(job)
+                attempted.outcome = "done"
             except asyncio.CancelledError:
+                attempted.outcome = "cut"
                 # pgqueuer takes a cancelled job for one that nobody wants; this one is somebody else's to finish.
                 if (task := asyncio.current_task()) is not None:
                     task.uncancel()
                 raise RetryRequested(reason="cut short by the end of its worker") from None
             except Exception as error:  # noqa: BLE001 - whatever a job raises is what becomes of it
-                raise self._failed(job, error) from None
+                failure = self._failed(job, error)
+                attempted.outcome = "dead" if isinstance(failure, Dead) else "failed"
+                raise failure from None
 
     def _failed(self, job: QueuedJob, error: Exception) -> Exception:
         pace, attempt = self._worker.pace, job.attempts + 1
@@ -144,8 +149,10 @@ class Worker:
         pace: Pace = PACE,
         elected: bool = False,
         connections: int = 4,
+        observer: Observer | None = None,
     ) -> None:
         self.pace = pace
+        self.observer = observer or Observer()
         self._doors = doors
         self._gateways = gateways
         self._jobs = {job_name(job): job for job in jobs}

@@ -10,6 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import Any, Final
 
 import asyncpg
@@ -40,12 +41,19 @@ class Bell:
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._looked = 0.0
+        self._deaf_since: float | None = None
         self.stopping = False
         self._last: dict[str, int] = {}
 
     async def start(self) -> None:
         """Listen, in the background, until `close`."""
+        self._deaf_since = monotonic()
         self._task = asyncio.create_task(self._run())
+
+    @property
+    def deaf_for(self) -> float:
+        """For how many seconds nothing was heard, for want of a connection; zero while there is one."""
+        return 0.0 if self._deaf_since is None else monotonic() - self._deaf_since
 
     def stop(self) -> None:
         """Say that the server is about to end, to all who wait for anything."""
@@ -103,6 +111,7 @@ class Bell:
             await connection.add_listener(CHANNEL, self._heard)
             # No viewer looks here: what is read tells only that a stream has grown.
             await connection.execute("select set_config('steward.identity', 'on', false)")
+            self._deaf_since = None
             # What was rung while nobody listened.
             self._wake([EVERYBODY])
             while True:
@@ -111,6 +120,7 @@ class Bell:
                 await self._notify(connection)
                 await self._look(connection)
         finally:
+            self._deaf_since = monotonic()
             connection.terminate()
 
     async def _notify(self, connection: "Connection[Record]") -> None:

@@ -84,6 +84,11 @@ MEMBERSHIPS = (
     .where(memberships.c.book_id == any_(bindparam("keys", type_=UUIDS)))
     .order_by(memberships.c.starts_on, memberships.c.id)
 )
+MEMBERSHIPS_OF_USERS = (
+    select(*columns(Membership, memberships))
+    .where(memberships.c.user_id == any_(bindparam("keys", type_=UUIDS)))
+    .order_by(memberships.c.starts_on, memberships.c.id)
+)
 # Who is told of what happens in a book: the supervisors of its team, and its members of the day that it is for them.
 THEIR_DAY = cast(func.timezone(users.c.time_zone, bindparam("moment", type_=MOMENT)), Date)
 AUDIENCE = (
@@ -157,6 +162,10 @@ class Books(Listed[Book]):
     async def memberships_of(self, viewer: Viewer, book_ids: Sequence[UUID]) -> list[Membership]:
         """All memberships of these books, past and future ones too, oldest first."""
         return await self.many(Membership, MEMBERSHIPS, viewer, keys=book_ids)
+
+    async def memberships_of_users(self, viewer: Viewer, user_ids: Sequence[UUID]) -> list[Membership]:
+        """All memberships of these users in books that the viewer sees, past and future ones too, oldest first."""
+        return await self.many(Membership, MEMBERSHIPS_OF_USERS, viewer, keys=user_ids)
 
     async def audience(self, viewer: Viewer, book_id: UUID, moment: datetime) -> list[UUID]:
         """Who is told of what happens in the book at a moment."""

@@ -276,6 +276,11 @@ class Clients(Listed[Client]):
         await self.lent.rows(SET_TAX_ID, {"id": tax_id.id, "sealed": tax_id.sealed, "masked": tax_id.masked})
         self.record(before[0] if before else None, tax_id)
 
+    async def remove_tax_id(self, client_id: UUID) -> None:
+        """Delete a client's tax id, if it has one."""
+        for tax_id in await self.lent.many(TaxId, by_id(TaxId, client_tax_ids), {"id": client_id}):
+            await self.delete(client_tax_ids, tax_id)
+
     async def remove(self, client: Client) -> None:
         """Delete a client and what is stored beside it."""
         await self.delete(clients, client)

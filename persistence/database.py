@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, TypeVar
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from time import perf_counter
+from typing import Any, Final, TypeVar, cast
 
 import asyncpg
+import msgspec
 from asyncpg import Connection, Record
 from asyncpg.pool import Pool, PoolConnectionProxy
 from sqlalchemy.engine import make_url
@@ -35,6 +37,8 @@ select session_stands($1),
        set_config('steward.everything', $5, false),
        set_config('steward.identity', $6, false)
 """
+
+REVISION: Final = "select version_num from alembic_version"
 
 _GONE = (
     OSError,
@@ -73,18 +77,47 @@ class _Connection(Connection):
         return ""
 
 
+class Watch:
+    """Whoever watches what is asked of the database; this one does not care."""
+
+    def statement(self, text: str) -> AbstractContextManager[object]:  # noqa: ARG002 - for who cares
+        """Around a statement that a repository runs."""
+        return UNSEEN
+
+    def waited(self, seconds: float) -> None:
+        """After a wait for a connection of the pool."""
+
+
+UNSEEN: Final = nullcontext()
+NOBODY_WATCHES: Final = Watch()
+
+
+class Pooled(msgspec.Struct, frozen=True):
+    """The connections of a pool: lent, idle, and at most."""
+
+    in_use: int
+    idle: int
+    most: int
+
+
 class Lent:
     """A connection in the hands of one viewer, or of identity itself, until it is given back."""
 
-    def __init__(self, connection: "PoolConnectionProxy[Record]", observe: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        connection: "PoolConnectionProxy[Record]",
+        observe: Callable[[str], None],
+        watch: Watch = NOBODY_WATCHES,
+    ) -> None:
         self.connection = connection
         self._observe = observe
+        self._watch = watch
 
     async def rows(self, statement: Statement | Executable, values: Mapping[str, Any]) -> Sequence[Record]:
         """Run a statement; raises Unavailable if the database is gone."""
         ready = statement if isinstance(statement, Statement) else compiled(statement)
         self._observe(ready.text)
-        with faults():
+        with faults(), self._watch.statement(ready.text):
             return await self.connection.fetch(ready.text, *ready.arguments(values))
 
     async def many(self, entity: type[E], statement: Statement | Executable, values: Mapping[str, Any]) -> list[E]:
@@ -134,6 +167,7 @@ class Database:
         self._pool = pool
         self._arguments = arguments
         self._observers: list[Callable[[str], None]] = []
+        self.watch = NOBODY_WATCHES
 
     @classmethod
     async def open(cls, url: str, *, size: int = 10) -> "Database":
@@ -172,6 +206,20 @@ class Database:
             return False
         return True
 
+    async def revision(self) -> str | None:
+        """The revision of the tables; none if it cannot be told within two seconds. No viewer is needed for it."""
+        try:
+            async with asyncio.timeout(2), self.lend(None) as lent:
+                return cast("str | None", await lent.connection.fetchval(REVISION))
+        except (Fault, asyncpg.PostgresError, *_GONE):
+            return None
+
+    @property
+    def pooled(self) -> Pooled:
+        """How the pool is used at present."""
+        size, idle = self._pool.get_size(), self._pool.get_idle_size()
+        return Pooled(size - idle, idle, self._pool.get_max_size())
+
     @contextmanager
     def observed(self, observer: Callable[[str], None]) -> Iterator[None]:
         """Tell the observer each statement that repositories run, lendings and transactions apart."""
@@ -192,14 +240,16 @@ class Database:
         With `identity` it sees the rows of sign-in too; without either it sees nothing. Raises Unauthenticated if the
         viewer's session has ended (the firm itself has none), Unavailable if no connection is to be had.
         """
+        began = perf_counter()
         with faults():
             connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        self.watch.waited(perf_counter() - began)
         try:
             with faults():
                 told = await connection.fetchrow(LEND, *_told(viewer, identity=identity))
             if viewer is not None and not viewer.is_system and not (told and told[0]):
                 raise Unauthenticated("The session has ended.", reason="REVOKED")
-            yield Lent(connection, self._observe)
+            yield Lent(connection, self._observe, self.watch)
         finally:
             await self._give_back(connection)
 

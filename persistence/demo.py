@@ -50,11 +50,12 @@ from persistence.clients import words_of
 from persistence.database import OWNER
 from persistence.demo_orders import at_broker, fills_at_broker, told_of
 from persistence.events import KEPT_DAYS, Event
+from persistence.keyring import KeyRing, seal_with
 from persistence.paper_broker import PaperFill, PaperOrder
 from persistence.setup import SetupError, connect
 from persistence.tables import metadata
 from persistence.transactions import transactions
-from persistence.vault import person_keys, seal_with, sealed_keys
+from persistence.vault import person_keys, sealed_keys
 
 # About 250 portfolios and 7,500 entries at a time: enough for COPY to be worth it, and a few megabytes.
 GROUPS_AT_ONCE: Final = 25
@@ -291,9 +292,10 @@ class _Loader:
         await self._load_tax_ids(dossiers)
 
     async def _load_tax_ids(self, dossiers: Sequence[Dossier]) -> None:
-        keys = sealed_keys(self._field_key, [dossier.client.id for dossier in dossiers])
-        stored = [(person_id, sealed) for person_id, (_, sealed) in keys.items()]
-        await self._copy_rows(person_keys, ("person_id", "sealed_key"), stored)
+        ring = KeyRing(self._field_key)
+        keys = sealed_keys(ring, [dossier.client.id for dossier in dossiers])
+        stored = [(person_id, sealed, ring.newest) for person_id, (_, sealed) in keys.items()]
+        await self._copy_rows(person_keys, ("person_id", "sealed_key", "key_id"), stored)
         tax_ids = []
         for dossier in dossiers:
             person_id, text = dossier.client.id, dossier.tax_id

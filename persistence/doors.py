@@ -2,19 +2,22 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 import asyncpg
 import msgspec
 
 from domain.access import Viewer
+from domain.audit import AuditEvent, Opened, opened
 from domain.clock import Clock
 from domain.entities import IdMaker
 from domain.errors import Unavailable
 from persistence.bell import Bell
 from persistence.database import Database, Lent, faults
+from persistence.keyring import KeyRing
 from persistence.repository import Repository, repository_of
+from persistence.vault import Vault
 from persistence.work import Work
 
 P = ParamSpec("P")
@@ -43,12 +46,12 @@ def action_of(verb: Callable[..., Any]) -> str:
 class Doors:
     """How everybody gets at the data: for one viewer, or for identity itself before there is one."""
 
-    def __init__(self, database: Database, bell: Bell, *, clock: Clock, ids: IdMaker, field_key: bytes) -> None:
+    def __init__(self, database: Database, bell: Bell, *, clock: Clock, ids: IdMaker, ring: KeyRing) -> None:
         self.database = database
         self.bell = bell
         self.clock = clock
         self._ids = ids
-        self._field_key = field_key
+        self._ring = ring
 
     async def read(
         self,
@@ -89,6 +92,13 @@ class Doors:
         actor = Actor(viewer, request_id, action_of(verb), identity=True)
         return await self._write(actor, lambda work: verb(cast("W", work), *args, **kwargs))
 
+    async def opened(self, viewer: Viewer, events: Sequence[AuditEvent]) -> list[Opened]:
+        """What events of the audit trail tell, their personal fields opened, in one statement for all persons."""
+        async with self.database.lend(viewer) as lent:
+            vault = Vault(lent, self._ring)
+            await vault.fetch(event.person_id for event in events if event.person_id is not None)
+        return [opened(event, vault.opened_or_none) for event in events]
+
     async def _write(self, actor: Actor, verb: Callable[[Work], Awaitable[T]]) -> T:
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -103,7 +113,7 @@ class Doors:
         raise Unavailable("Too many changes at once; try again.", retry_after=1)
 
     async def _attempt(self, lent: Lent, actor: Actor, verb: Callable[[Work], Awaitable[T]]) -> tuple[Work, T]:
-        work = Work(lent, now=self.clock(), ids=self._ids, field_key=self._field_key)
+        work = Work(lent, now=self.clock(), ids=self._ids, ring=self._ring)
         with faults():
             transaction = lent.connection.transaction()
             await transaction.start()

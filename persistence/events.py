@@ -20,7 +20,7 @@ from domain.entities import Entity
 from persistence.metadata import MOMENT, TEXTS, table
 from persistence.repository import Repository
 from persistence.scope import SIGNED_IN, USER, Scope, common
-from persistence.sql import columns, values_of
+from persistence.sql import columns
 
 KEPT_DAYS: Final = 30
 # A user's own stream, and those of the portfolios that the viewer sees, whose own policy applies in the subquery.
@@ -77,7 +77,6 @@ ADVANCE = (
     )
     .returning(event_streams.c.stream, event_streams.c.last)
 )
-APPEND = insert(events).values({name: bindparam(name) for name in Event.__struct_fields__})
 SINCE = (
     select(*columns(Event, events))
     .where(events.c.stream == bindparam("stream"), events.c.seq > bindparam("after", type_=BigInteger))
@@ -107,9 +106,9 @@ class Events(Repository):
         values = {"streams": ordered, "counts": [str(wanted[stream]) for stream in ordered]}
         return {row[0]: row[1] for row in await self.lent.rows(ADVANCE, values)}
 
-    async def append(self, event: Event) -> None:
-        """Add an event under a reserved number."""
-        await self.lent.rows(APPEND, values_of(event))
+    async def append(self, happened: Sequence[Event]) -> None:
+        """Add events under reserved numbers."""
+        await self.insert_unaudited(events, happened)
 
     async def since(self, viewer: Viewer, stream: str, after: int, most: int = 200) -> list[Event]:
         """What follows a number in a stream, in order."""

@@ -1,5 +1,6 @@
 """The one metadata of all tables, and the columns that recur in them."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -36,9 +37,9 @@ UUIDS: TypeEngine[Any] = ARRAY(Uuid)
 TEXTS: TypeEngine[Any] = ARRAY(Text)
 
 
-def table(name: str, scope: Scope, *items: Any) -> Table:
-    """A table and whose rows it holds; without a scope there is no table."""
-    return Table(name, metadata, *items, info={"scope": scope})
+def table(name: str, scope: Scope, *items: Any, prefixes: Sequence[str] = ()) -> Table:
+    """A table and whose rows it holds; without a scope there is no table. `prefixes` as in CREATE UNLOGGED TABLE."""
+    return Table(name, metadata, *items, info={"scope": scope}, prefixes=list(prefixes))
 
 
 def unnested(name: str, type_: TypeEngine[Any]) -> TableValuedAlias:

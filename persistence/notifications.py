@@ -88,9 +88,14 @@ class Notifications(Listed[Notification]):
         """How many of the viewer's are unread."""
         return int((await self.rows(UNREAD, viewer))[0][0])
 
-    async def mark_read(self, viewer: Viewer, ids: Sequence[UUID] | None, at: datetime) -> list[Notification]:
-        """Mark these, or all, of the viewer's unread ones; gives those that it marked."""
-        values = {"user_id": viewer.user_id, "all": ids is None, "ids": ids or [], "at": at}
+    async def mark_all_read(self, viewer: Viewer, at: datetime) -> list[Notification]:
+        """Mark all of the viewer's unread ones, which the trail does not tell one by one; gives them."""
+        values = {"user_id": viewer.user_id, "all": True, "ids": [], "at": at}
+        return await self.lent.many(Notification, MARK, values)
+
+    async def mark_read(self, viewer: Viewer, ids: Sequence[UUID], at: datetime) -> list[Notification]:
+        """Mark these of the viewer's unread ones; gives those that it marked."""
+        values = {"user_id": viewer.user_id, "all": False, "ids": ids, "at": at}
         marked = await self.lent.many(Notification, MARK, values)
         for notification in marked:
             self.record(msgspec.structs.replace(notification, read_at=None), notification)

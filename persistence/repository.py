@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, Table, Update, any_, bindparam, delete, insert, select, update
+from sqlalchemy import Select, Table, Update, any_, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Uuid
 
 from domain.access import Sight, Viewer
@@ -59,6 +60,14 @@ def _insertion(entity: type[Entity], table: Table, *, once: bool) -> Statement:
     if not once:
         return compile_statement(insert(table).values(values))
     return compile_statement(insert_or_not(table).values(values).on_conflict_do_nothing().returning(table.c.id))
+
+
+@lru_cache(maxsize=64)
+def _mass_insertion(entity: type[Entity], table: Table) -> Statement:
+    names = entity.__struct_fields__
+    values = [bindparam(name, type_=ARRAY(table.c[name].type)) for name in names]
+    rows = func.unnest(*values).table_valued(*names, name="given").render_derived()
+    return compile_statement(insert(table).from_select(names, select(*(rows.c[name] for name in names))))
 
 
 def _update(entity: type[Entity], table: Table) -> Update:
@@ -128,6 +137,13 @@ class Repository:
         """Add a row."""
         await self.lent.rows(_insertion(type(entity), table, once=False), values_of(entity))
         self.record(None, entity)
+
+    async def insert_unaudited(self, table: Table, entities: Sequence[Entity]) -> None:
+        """Add rows in one statement that tell of what has its own audit row, such as notifications."""
+        if entities:
+            entity = type(entities[0])
+            values = {name: [getattr(each, name) for each in entities] for name in entity.__struct_fields__}
+            await self.lent.rows(_mass_insertion(entity, table), values)
 
     async def insert_once(self, table: Table, entity: Entity) -> bool:
         """Add a row unless a unique value of it is taken; tells which."""

@@ -1,6 +1,7 @@
 """All tables, gathered for whoever needs the whole schema: migrations, checks, the demo's loader."""
 
 from persistence import (
+    announcements,
     audit,
     books,
     break_glass,
@@ -17,14 +18,18 @@ from persistence import (
     paper_broker,
     portfolios,
     positions,
+    providers,
     receipts,
     service_accounts,
     transactions,
     vault,
 )
+from persistence.identity import accounts
 from persistence.metadata import metadata
 
 CONTEXTS = (
+    accounts,
+    announcements,
     audit,
     books,
     break_glass,
@@ -41,6 +46,7 @@ CONTEXTS = (
     paper_broker,
     portfolios,
     positions,
+    providers,
     receipts,
     service_accounts,
     transactions,

@@ -12,23 +12,30 @@ from domain.entities import IdMaker
 from domain.jobs import TOPIC, Job
 from domain.notifications import Notice, Notification, user_stream
 from persistence import audit, jobs
+from persistence.announcements import Announcements
 from persistence.books import Books
+from persistence.break_glass import GlassAccesses
 from persistence.clients import Clients
 from persistence.database import Lent
 from persistence.day_values import DayValues
 from persistence.events import Event, Events
 from persistence.households import Households
-from persistence.identity import Identities
+from persistence.identity import AttemptRows, Factors, Identities
+from persistence.identity.accounts import Accounts
 from persistence.instruments import Instruments, Quotes
 from persistence.jobs import Enqueued, Jobs
+from persistence.keyring import KeyRing
 from persistence.kyc import Kyc
 from persistence.markets import Markets
 from persistence.notifications import Notifications, notifications
 from persistence.orders import Orders
 from persistence.portfolios import Portfolios
 from persistence.positions import Cash, Positions
+from persistence.privacy import Privacy
+from persistence.providers import Providers
 from persistence.receipts import Receipts
 from persistence.repository import Change
+from persistence.service_accounts import ServiceAccounts, ServiceKeys
 from persistence.transactions import Transactions
 from persistence.valuation import Valuations
 from persistence.vault import Vault
@@ -37,7 +44,7 @@ from persistence.vault import Vault
 class Work:
     """What `domain.work.Work` states, on a lent connection within its transaction."""
 
-    def __init__(self, lent: Lent, *, now: datetime, ids: IdMaker, field_key: bytes) -> None:
+    def __init__(self, lent: Lent, *, now: datetime, ids: IdMaker, ring: KeyRing) -> None:
         self.now = now
         self._lent = lent
         self._ids = ids
@@ -49,11 +56,16 @@ class Work:
         self._reason: str | None = None
         self._actor: tuple[UUID, UUID | None] | None = None
         self.topics: set[str] = set()
-        self.vault = Vault(lent, field_key)
+        self.vault = Vault(lent, ring)
+        self.accounts = Accounts(lent, self._changes)
+        self.attempts = AttemptRows(lent, self._changes)
+        self.announcements = Announcements(lent, self._changes)
         self.books = Books(lent, self._changes)
         self.cash = Cash(lent, self._changes)
         self.clients = Clients(lent, self._changes)
         self.day_values = DayValues(lent, self._changes)
+        self.factors = Factors(lent, self._changes)
+        self.glass_accesses = GlassAccesses(lent, self._changes)
         self.households = Households(lent, self._changes)
         self.identities = Identities(lent, self._changes)
         self.instruments = Instruments(lent, self._changes)
@@ -64,8 +76,12 @@ class Work:
         self.orders = Orders(lent, self._changes)
         self.portfolios = Portfolios(lent, self._changes)
         self.positions = Positions(lent, self._changes)
+        self.providers = Providers(lent, self._changes)
+        self.privacy = Privacy(lent, self._changes)
         self.quotes = Quotes(lent, self._changes)
         self.receipts = Receipts(lent, self._changes)
+        self.service_accounts = ServiceAccounts(lent, self._changes)
+        self.service_keys = ServiceKeys(lent, self._changes)
         self.transactions = Transactions(lent, self._changes)
         self.valuations = Valuations(lent, self._changes)
 
@@ -119,22 +135,22 @@ class Work:
             return
         log = Events(self._lent)
         last = dict(await log.reserve([event.stream for _, event in happened]))
+        notices: list[Notification] = []
+        events: list[Event] = []
         # Numbered from the last backwards, so that each stream's numbers end where its row says.
         for notification, event in reversed(happened):
             seq = last[event.stream]
             last[event.stream] -= 1
             if notification is not None:
-                await self._lent_insert(msgspec.structs.replace(notification, seq=seq))
-            await log.append(msgspec.structs.replace(event, seq=seq))
+                notices.append(msgspec.structs.replace(notification, seq=seq))
+            events.append(msgspec.structs.replace(event, seq=seq))
             self.wake(event.stream)
+        await log.insert_unaudited(notifications, notices)
+        await log.append(events)
 
     def _event_of(self, notification: Notification) -> Event:
         stream = user_stream(notification.user_id)
         return Event(stream, 0, notification.kind, notification.id, 1, self.now)
-
-    async def _lent_insert(self, notification: Notification) -> None:
-        # Not through the audited way: a notification tells of a change that has its own audit row.
-        await Notifications(self._lent, []).insert(notifications, notification)
 
     def _addressed(self, viewer: Viewer | None) -> Iterator[Notification]:
         """A notification for each recipient of each notice, not yet numbered."""

@@ -2,10 +2,11 @@
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any, Final
 
 import argon2
 import asyncpg
@@ -17,6 +18,7 @@ from starlette.applications import Starlette
 from domain.identity import Passwords
 from graph.app import make_app, open_services
 from graph.context import Services
+from graph.disclosure import Disclosure, Introspection
 from graph.http.schema import Schema
 from graph.schema import make_schema
 from graph.settings import Environment, Settings
@@ -25,10 +27,13 @@ from persistence.embedded import EmbeddedServer
 from persistence.setup import migrate
 from tests.factories.firm import Make
 from tests.support.gql import Gql
+from tests.support.probing import GENEROUS, SECRETS, Target, started
 from tests.support.served import Served, served
 from tests.support.stage import Stage, staged
 from tests.support.statements import Statements
 
+# A test asks within a second what a user asks in an hour; the budgets have tests of their own.
+AMPLE: Final[Mapping[str, Any]] = {name.lower(): int(value) for name, value in GENEROUS.items()}
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -96,7 +101,13 @@ async def database_url(databases: Databases) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 def settings(cluster: EmbeddedServer) -> Settings:
     """Development settings that read no file and no environment but the test's."""
-    return Settings(environment=Environment.DEVELOPMENT, state_directory=Path(cluster.home), database_pool=5)
+    return Settings(
+        environment=Environment.DEVELOPMENT,
+        state_directory=Path(cluster.home),
+        database_pool=5,
+        registration=True,
+        **AMPLE,
+    )
 
 
 def quick(services: Services) -> Services:
@@ -114,7 +125,7 @@ async def services(settings: Settings, database_url: str, cluster: EmbeddedServe
 @pytest.fixture(scope="session")
 def schema() -> Schema:
     """The schema, which takes long to make and knows no database."""
-    return make_schema(open_schema=True)
+    return make_schema(disclosure=Disclosure(Introspection.OPEN))
 
 
 @pytest.fixture
@@ -150,6 +161,21 @@ async def stage(settings: Settings, databases: Databases, cluster: EmbeddedServe
     """The application on a database of the module's own, for tests that only read or do not mind each other."""
     async with databases.clone() as url, staged(settings, url, Path(cluster.home)) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+async def target(
+    databases: Databases, cluster: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Target]:
+    """A server process in production, for probes: one for all of this worker's, for it takes seconds to start."""
+    secrets = {name.lower(): value for name, value in SECRETS.items()}
+    own = Settings.model_validate({"environment": Environment.PRODUCTION, "database_pool": 3, **secrets})
+    home = tmp_path_factory.mktemp("target")
+    async with databases.clone() as url, open_services(own, url, Path(cluster.home)) as opened:
+        owner = await asyncpg.connect(**driver_arguments(url), server_settings={"role": "steward_owner"})
+        async with started(home, Make(owner, quick(opened)), url) as running:
+            yield running
+        await owner.close()
 
 
 @pytest.fixture

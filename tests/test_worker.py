@@ -50,6 +50,7 @@ def test_workers_share_the_database_of_a_server(steward: Steward) -> None:
     for process in [server, *beside]:
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=20)
+        rest = steward.printed(process) if process is server else rest
         assert (process.returncode, rest.count("WARNING") + rest.count("ERROR")) == (0, 0), rest
     assert not steward.postgres()
 

@@ -1,14 +1,35 @@
 """Users, their sessions, and the tokens that stand for them."""
 
 from domain.identity.admission import Admission, Admissions, Challenge, admit
-from domain.identity.entities import Claims, Credential, Grant, Identities, RefreshToken, Session, User, UserStatus
-from domain.identity.passwords import Passwords
-from domain.identity.sessions import end_session, granted, open_session, refresh, session_topic, sign_out
+from domain.identity.attempts import Limits
+from domain.identity.entities import (
+    Account,
+    Claims,
+    Credential,
+    Grant,
+    Identities,
+    RefreshToken,
+    Session,
+    User,
+    UserStatus,
+)
+from domain.identity.passwords import Passwords, check_password
+from domain.identity.sessions import (
+    end_session,
+    open_session,
+    refresh,
+    revoke_other_sessions,
+    revoke_session,
+    session_topic,
+    settled,
+    sign_out,
+)
 from domain.identity.tokens import ISSUER, Lives, Tokens, digest_of
 from domain.identity.users import NewUser, check_place, create_user
 
 __all__ = [
     "ISSUER",
+    "Account",
     "Admission",
     "Admissions",
     "Challenge",
@@ -16,6 +37,7 @@ __all__ = [
     "Credential",
     "Grant",
     "Identities",
+    "Limits",
     "Lives",
     "NewUser",
     "Passwords",
@@ -25,13 +47,16 @@ __all__ = [
     "User",
     "UserStatus",
     "admit",
+    "check_password",
     "check_place",
     "create_user",
     "digest_of",
     "end_session",
-    "granted",
     "open_session",
     "refresh",
+    "revoke_other_sessions",
+    "revoke_session",
     "session_topic",
+    "settled",
     "sign_out",
 ]

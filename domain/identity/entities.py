@@ -45,6 +45,7 @@ class User(Entity, frozen=True):
     version: int
 
     personal: ClassVar[frozenset[str]] = frozenset({"email", "name", "sort_name", "picture_url"})
+    of_user: ClassVar[str] = "id"
 
 
 class Credential(Entity, frozen=True):
@@ -54,6 +55,22 @@ class Credential(Entity, frozen=True):
     password_hash: str
 
     secret: ClassVar[frozenset[str]] = frozenset({"password_hash"})
+    of_user: ClassVar[str] = "id"
+
+
+class Account(Entity, frozen=True):
+    """What signing in by a password rests on; `id` is the user's. Some users sign in by other means, and have none."""
+
+    id: UUID
+    email: str
+    status: UserStatus
+    password_hash: str | None
+
+    @property
+    def credential(self) -> Credential | None:
+        """The password by which the user may sign in, if it may at all."""
+        usable = self.status is UserStatus.ACTIVE and self.password_hash is not None
+        return Credential(self.id, self.password_hash or "") if usable else None
 
 
 class Session(Entity, frozen=True):
@@ -120,3 +137,8 @@ class Identities(Protocol):
     async def locked_token(self, digest: str) -> tuple[RefreshToken, Session] | None: ...  # noqa: D102
     async def rotate(self, used: RefreshToken, session: Session, token: RefreshToken) -> None: ...  # noqa: D102
     async def revoke(self, session_id: UUID, at: datetime) -> None: ...  # noqa: D102
+    async def account(self, address: str) -> Account | None: ...  # noqa: D102
+    async def account_of(self, user_id: UUID) -> Account: ...  # noqa: D102
+    async def locked_session(self, user_id: UUID, session_id: UUID) -> Session: ...  # noqa: D102
+    async def other_sessions(self, user_id: UUID, kept: UUID, now: datetime) -> list[Session]: ...  # noqa: D102
+    async def change_session(self, before: Session, after: Session) -> None: ...  # noqa: D102

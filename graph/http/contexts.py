@@ -4,6 +4,7 @@ from typing import Protocol, Self
 
 from domain.errors import Unauthenticated
 from domain.origin import Origin
+from graph.http.meters import Meter
 
 
 class Context(Protocol):
@@ -16,6 +17,14 @@ class Context(Protocol):
     @property
     def signed_in(self) -> bool:
         """Whether a valid token was given; without one the context is that of an anonymous viewer."""
+
+    @property
+    def holder(self) -> str:
+        """Whose the operation is, among all that run at once: the user's, the key's or the address's."""
+
+    @property
+    def meter(self) -> Meter | None:
+        """What counts and charges the operation; none where nobody does."""
 
     def fresh(self) -> Self:
         """The same viewer and request with nothing remembered: new loaders, rights asked again.

@@ -6,19 +6,32 @@ from typing import Any
 from graphql import ASTValidationRule, FieldNode, GraphQLError, ValuesOfCorrectTypeRule, validate
 from strawberry.extensions import SchemaExtension
 
-from domain.errors import Unauthenticated
+from domain.errors import Fault, Forbidden, Unauthenticated
+from graph.disclosure import Introspection
 from graph.http.values import PlacedValuesRule, TextRule
 from graph.limits import Limits, limits_rule
 
 
-class SignedInSchemaRule(ASTValidationRule):
-    """Refuses `__schema`: the anonymous may ask for the type of an object, not for the whole schema."""
+class ClosedSchemaRule(ASTValidationRule):
+    """Refuses `__schema`: whoever may not read the whole schema may still ask for the type of an object."""
+
+    def refusal(self) -> Fault:
+        """What the whole schema is refused with."""
+        return Forbidden("This server does not show its schema.")
 
     def enter_field(self, node: FieldNode, *_args: Any) -> None:
         """Look for the one field, wherever a fragment hides it."""
         if node.name.value == "__schema":
-            fault = Unauthenticated("Sign in to read the schema.")
+            fault = self.refusal()
             self.report_error(GraphQLError(str(fault), node, original_error=fault))
+
+
+class SignedInSchemaRule(ClosedSchemaRule):
+    """Refuses `__schema` to those who may read it once they have signed in."""
+
+    def refusal(self) -> Fault:
+        """What the whole schema is refused with."""
+        return Unauthenticated("Sign in to read the schema.")
 
 
 class DocumentChecks(SchemaExtension):
@@ -28,10 +41,10 @@ class DocumentChecks(SchemaExtension):
     handed a document that is too large.
     """
 
-    def __init__(self, limits: Limits, *, open_schema: bool) -> None:
+    def __init__(self, limits: Limits, introspection: Introspection) -> None:
         self.tokens = limits.tokens
         self.rules = (limits_rule(limits), TextRule)
-        self.open_schema = open_schema
+        self.introspection = introspection
 
     def on_operation(self) -> Iterator[None]:
         """Bound the document before it is parsed, and choose the rules for afterwards."""
@@ -46,7 +59,9 @@ class DocumentChecks(SchemaExtension):
         """Bound what is validated; Strawberry validates no further where there are errors already."""
         context = self.execution_context
         rules: tuple[type[ASTValidationRule], ...] = self.rules
-        if not self.open_schema and not getattr(context.context, "signed_in", True):
+        if self.introspection is Introspection.OFF:
+            rules = (*rules, ClosedSchemaRule)
+        elif self.introspection is Introspection.SIGNED_IN and not getattr(context.context, "signed_in", True):
             rules = (*rules, SignedInSchemaRule)
         if context.graphql_document and context.pre_execution_errors is None:
             # The schema of graphql-core is what these rules are validated against.

@@ -1,6 +1,7 @@
 """The one address of the API: plain HTTP, server-sent events and WebSockets."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Final
 
 from graphql import GraphQLError
@@ -10,27 +11,33 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import MissingQueryError
-from strawberry.schema.base import BaseSchema
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from domain.clock import system_clock
+from domain.errors import Unauthenticated
+from domain.origin import Origin
 from graph.errors import fault_of, formatted, unforeseen
 from graph.http.accept import ANSWERS, GRAPHQL, JSON, STREAM, chosen, names
 from graph.http.bounds import HttpLimits
 from graph.http.contexts import Context, Contexts
 from graph.http.credentials import bearer
+from graph.http.crowd import Crowd, Crowded
 from graph.http.frames import Frames
 from graph.http.headers import guarded
+from graph.http.meters import Gate, OverLimit, note, stating
 from graph.http.origin import origin_of
 from graph.http.refused import Refused
 from graph.http.request import Operation, read_operation
 from graph.http.request_id import request_id
 from graph.http.response import refuse, respond
+from graph.http.schema import Schema
+from graph.http.site import check_site, elsewhere
 from graph.http.sse import EventStream
 from graph.http.websocket import Connection
+from graph.observing import Observer
 
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -40,8 +47,9 @@ ALLOW: Final[Mapping[str, str]] = {"Allow": "GET, HEAD, POST, OPTIONS"}
 class Endpoint(GraphQL[Any, None]):
     """An ASGI application. `page` answers browsers that come without a query, if there is one.
 
-    `allowed_origins` are the other sites whose pages may open sockets ("*" for all); for their HTTP requests the
-    CORS middleware around this application answers.
+    `allowed_origins` are the other sites whose pages may call and open sockets ("*" for all); their preflights the
+    CORS middleware around this application answers. `renews` tells whether a document only goes on with a session,
+    which an access token that has ended does not keep from being asked.
     """
 
     graphql_transport_ws_handler_class = Connection
@@ -49,11 +57,15 @@ class Endpoint(GraphQL[Any, None]):
 
     def __init__(
         self,
-        schema: BaseSchema,
+        schema: Schema,
         contexts: Contexts,
         page: Page | None = None,
         limits: HttpLimits | None = None,
+        *,
         allowed_origins: Sequence[str] = (),
+        observer: Observer | None = None,
+        gate: Gate | None = None,
+        renews: Callable[[str], bool] = lambda _: False,
     ) -> None:
         super().__init__(
             schema,
@@ -61,30 +73,67 @@ class Endpoint(GraphQL[Any, None]):
             subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
             allowed_origins=allowed_origins,
         )
+        self.disclosure = schema.disclosure
         self.contexts = contexts
         self.page = page
         self.limits = limits or HttpLimits()
+        self.gate = gate
+        self.renews = renews
+        self.connections = Crowd("connections of this address", self.limits.connections_per_address)
+        self.underway = Crowd("operations of this user", self.limits.operations_per_user)
+        self.observer = observer or Observer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a socket; Strawberry's own flow serves the handshake of sockets alone."""
         if scope["type"] == "websocket":
-            await self.run(WebSocket(scope, receive, send))
+            await self._connect(WebSocket(scope, receive, send))
             return
-        answer = await self.answer(Request(scope, receive))
-        await answer(scope, receive, guarded(send, request_id(scope)))
+        send = stating(guarded(send, request_id(scope)), scope)
+        with ExitStack() as held:
+            answer = await self.answer(Request(scope, receive), held)
+            await answer(scope, receive, send)
+
+    async def reject_websocket(self, request: WebSocket) -> WebSocket:
+        """Tell the page of another site that it may open no socket."""
+        error = formatted(elsewhere(), request_id(request.scope), system_clock())
+        await request.send_denial_response(refuse(error, 403, JSON, {}))
+        return request
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> None:
         """Nothing: a context needs the token, which a socket sends later."""
 
-    async def answer(self, request: Request) -> ASGIApp:
+    async def _connect(self, socket: WebSocket) -> None:
+        """Serve a socket, unless its address has as many connections as it may."""
+        try:
+            with self.connections.one(origin_of(socket.scope).address):
+                await self.run(socket)
+        except Crowded as fault:
+            error = formatted(fault, request_id(socket.scope), system_clock())
+            await socket.send_denial_response(refuse(error, 429, JSON, {}))
+
+    async def _enter(self, request: Request, held: ExitStack) -> None:
+        """Count a request, and the connection for as long as its answer takes; raises RateLimited."""
+        origin = origin_of(request.scope)
+        held.enter_context(self.connections.one(origin.address))
+        if self.gate is None:
+            return
+        try:
+            note(request.scope, await self.gate.admit(_token(request), origin))
+        except OverLimit as fault:
+            note(request.scope, fault.standing)
+            raise
+
+    async def answer(self, request: Request, held: ExitStack) -> ASGIApp:
         """Whatever the request gets; nothing that it holds makes this raise."""
         media = JSON
         try:
             accept = ",".join(request.headers.getlist("accept"))
+            if request.method != "OPTIONS":
+                await self._enter(request, held)
             if plain := await self._plain(request, accept):
                 return plain
             media = chosen(accept, ANSWERS if request.method == "HEAD" else (*ANSWERS, STREAM))
-            return await self._perform(request, media)
+            return await self._perform(request, media, held)
         except Refused as refused:
             error = formatted(refused.fault, request_id(request.scope), system_clock())
             return refuse(error, refused.status, media, refused.headers)
@@ -101,16 +150,29 @@ class Endpoint(GraphQL[Any, None]):
             raise Refused.of(405, "", "The endpoint takes GET and POST.", **ALLOW)
         return await self.page(request) if self.page and _wants_page(request, accept) else None
 
-    async def _perform(self, request: Request, media: str) -> ASGIApp:
-        operation = await read_operation(request, self.limits.body_bytes)
+    async def _perform(self, request: Request, media: str, held: ExitStack) -> ASGIApp:
+        check_site(request, self.allowed_origins)
+        operation = await read_operation(request, self.limits)
         token = bearer(request.headers.get("authorization"))
-        context = await self.contexts.of_request(token, origin_of(request.scope))
+        context = await self._context(token, origin_of(request.scope), operation)
         allowed = {OperationType.QUERY}
         if request.method == "POST":
             allowed.add(OperationType.MUTATION)
         if media == STREAM:
+            held.enter_context(self.underway.one(context.holder))
             return await self._stream(request, operation, context, {*allowed, OperationType.SUBSCRIPTION})
-        return await self._execute(request, operation, context, allowed, media)
+        with self.observer.operation():
+            return await self._execute(request, operation, context, allowed, media)
+
+    async def _context(self, token: str | None, origin: Origin, operation: Operation) -> Context:
+        try:
+            return await self.contexts.of_request(token, origin)
+        except Unauthenticated as fault:
+            if fault.reason == "EXPIRED" and self.renews(operation.query):
+                return await self.contexts.of_request(None, origin)
+            if self.gate is not None:
+                await self.gate.failed(origin)
+            raise
 
     async def _execute(
         self, request: Request, operation: Operation, context: Context, allowed: set[OperationType], media: str
@@ -134,7 +196,7 @@ class Endpoint(GraphQL[Any, None]):
 
     async def _stream(
         self, request: Request, operation: Operation, context: Context, allowed: set[OperationType]
-    ) -> EventStream:
+    ) -> ASGIApp:
         results = await self.schema.stream(
             operation.query,
             variable_values=operation.variables,
@@ -143,10 +205,24 @@ class Endpoint(GraphQL[Any, None]):
             allowed_operation_types=allowed,
             operation_extensions=operation.extensions,
         )
-        return EventStream(results, context, self.limits, lambda error: self._unforeseen(request, error))
+        stream = EventStream(results, context, self.limits, lambda error: self._unforeseen(request, error))
+
+        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            with self.observer.operation():
+                await stream(scope, receive, send)
+
+        return watched
 
     def _unforeseen(self, request: Request, error: Exception) -> GraphQLError:
-        return unforeseen(error, request_id(request.scope), system_clock())
+        return unforeseen(error, request_id(request.scope), system_clock(), self.disclosure)
+
+
+def _token(request: Request) -> str | None:
+    """The token for counting alone; what is none is refused when it is read in earnest."""
+    try:
+        return bearer(request.headers.get("authorization"))
+    except Unauthenticated:
+        return None
 
 
 def _wants_page(request: Request, accept: str) -> bool:

@@ -1,5 +1,6 @@
 """Where a request or a socket comes from, as its ASGI scope tells."""
 
+import ipaddress
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -8,8 +9,18 @@ from graph.http.request_id import request_id
 
 
 def origin_of(scope: MutableMapping[str, Any]) -> Origin:
-    """The request's id, its client's address and program; uvicorn has put a trusted proxy's word in the address."""
+    """The request's id, its client's address and program; uvicorn has put a trusted proxy's word in the address.
+
+    A word that is no address, which a proxy can only have passed on from its client, is none.
+    """
     device = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
-    address = str((scope.get("client") or ("",))[0])
+    address = _address(str((scope.get("client") or ("",))[0]))
     text = "".join(letter for letter in device.decode("latin-1") if letter.isprintable())
     return Origin(request_id(scope), address, text[:LONGEST_DEVICE])
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""

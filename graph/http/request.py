@@ -8,6 +8,7 @@ from starlette.requests import Request
 from domain.errors import Invalid
 from graph.http.accept import JSON
 from graph.http.body import read_body
+from graph.http.bounds import HttpLimits
 from graph.http.refused import Refused
 from graph.http.values import check_document, check_values, decode_json
 
@@ -47,14 +48,14 @@ class Operation:
         check_values(self.variables or {})
 
 
-async def read_operation(request: Request, most: int) -> Operation:
+async def read_operation(request: Request, limits: HttpLimits) -> Operation:
     """The operation of a request, checked; raises Refused with the status to answer.
 
     That mutations need POST and a JSON content type is also what keeps other sites' pages out (CSRF): a browser
     sends such a request across origins only after a preflight. Queries by GET need no more, for they change nothing,
     and browsers add no credentials to them: a token travels in a header that only our own frontends know.
     """
-    data = _parameters(request, most) if request.method in {"GET", "HEAD"} else await _posted(request, most)
+    data = _parameters(request, limits) if request.method in {"GET", "HEAD"} else await _posted(request, limits)
     try:
         operation = Operation.of(data)
         operation.check()
@@ -63,7 +64,8 @@ async def read_operation(request: Request, most: int) -> Operation:
     return operation
 
 
-def _parameters(request: Request, most: int) -> dict[str, Any]:
+def _parameters(request: Request, limits: HttpLimits) -> dict[str, Any]:
+    most = limits.body_bytes
     if len(request.scope["query_string"]) > most:
         raise Refused.of(414, "", f"The query string is longer than {most} bytes.")
     given: dict[str, Any] = dict(request.query_params)
@@ -73,14 +75,14 @@ def _parameters(request: Request, most: int) -> dict[str, Any]:
     return given
 
 
-async def _posted(request: Request, most: int) -> object:
+async def _posted(request: Request, limits: HttpLimits) -> object:
     media, *parameters = (piece.strip().lower() for piece in request.headers.get("content-type", "").split(";"))
     charsets = {piece.removeprefix("charset=").strip('"') for piece in parameters if piece.startswith("charset=")}
     if media != JSON or not charsets <= {"utf-8", "utf8"}:
         raise Refused.of(415, "Content-Type", f"It must be {JSON}, in UTF-8.", Accept=JSON)
     if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         raise Refused(415, Invalid.of("Content-Encoding", "Send the body as it is."), {"Accept-Encoding": "identity"})
-    return _decoded(await read_body(request, most), "")
+    return _decoded(await read_body(request, limits.body_bytes, limits.body_seconds), "")
 
 
 def _decoded(text: str | bytes, key: str) -> object:

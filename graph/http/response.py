@@ -12,6 +12,7 @@ from strawberry.types import ExecutionResult
 from domain.errors import ErrorCode
 from graph.errors import is_request_error
 from graph.http.accept import JSON, STREAM
+from graph.running import running
 
 # The status of an operation that never ran; 400 for what is not listed.
 STATUS: Final[Mapping[str, int]] = {
@@ -39,11 +40,15 @@ def respond(result: ExecutionResult, media: str) -> Response:
 
 def refuse(error: GraphQLError, status: int, media: str, headers: Mapping[str, str]) -> Response:
     """The answer to a request that is no GraphQL request."""
+    if (now := running()) is not None:
+        now.failed(str((error.extensions or {}).get("code", ErrorCode.INTERNAL)))
     return _response({"errors": [error.formatted]}, status, media, {**_hints(status, [error]), **headers})
 
 
 def payload(result: ExecutionResult) -> dict[str, Any]:
-    """What a result says, on every transport: no `data` if the operation never ran."""
+    """What a result says, on every transport: no `data` if the operation never ran. It is noted as answered."""
+    if (now := running()) is not None:
+        now.saw(result)
     answer: dict[str, Any] = {}
     if result.errors:
         answer["errors"] = [error.formatted for error in result.errors]

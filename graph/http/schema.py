@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from graphql import GraphQLError, get_operation_ast
+from graphql import OperationType as OperationKind
 from graphql.execution import Executor
 from strawberry import Schema as StrawberrySchema
 from strawberry.extensions import SchemaExtension
@@ -17,9 +18,13 @@ from strawberry.types.graphql import OperationType
 from strawberry.types.scalar import ScalarDefinition, ScalarWrapper
 
 from domain.clock import system_clock
+from graph.cost import Weights
+from graph.disclosure import DISCREET, Disclosure
 from graph.errors import answered
 from graph.http.document import DocumentChecks
+from graph.http.metering import Metering
 from graph.limits import Limits
+from graph.running import running
 
 
 class OneOperation(ExecutionContext):
@@ -55,7 +60,7 @@ class Events(StrawberryGraphQLCoreExecutionContext):
 class Schema(StrawberrySchema):
     """A schema whose errors are coded and masked, whose documents are bounded, and which runs one operation.
 
-    `open_schema` lets the anonymous read the whole schema, as GraphiQL does before anybody has signed in.
+    `disclosure` says who may read the whole schema, and how much errors tell.
     """
 
     def __init__(
@@ -69,27 +74,43 @@ class Schema(StrawberrySchema):
         config: StrawberryConfig | None = None,
         scalar_overrides: Mapping[object, type | ScalarWrapper | ScalarDefinition] | None = None,
         limits: Limits | None = None,
-        open_schema: bool = False,
+        disclosure: Disclosure = DISCREET,
     ) -> None:
-        checks = partial(DocumentChecks, limits or Limits(), open_schema=open_schema)
+        self.disclosure = disclosure
+        limits = limits or Limits()
+        checks = partial(DocumentChecks, limits, disclosure.introspection)
         super().__init__(
             query,
             mutation,
             subscription,
             types=types,
-            extensions=(checks, *extensions),
+            extensions=(checks, partial(Metering, limits.cost), *extensions),
             config=config,
             scalar_overrides=scalar_overrides,
             execution_context_class=Events,
         )
 
+    @cached_property
+    def weights(self) -> Weights:
+        """What each field costs."""
+        return Weights.of(self._schema)
+
+    @cached_property
+    def root_names(self) -> dict[OperationKind, str]:
+        """The names of the types that operations begin at."""
+        roots = ((kind, self._schema.get_root_type(kind)) for kind in OperationKind)
+        return {kind: root.name for kind, root in roots if root}
+
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Code, mask and log; Strawberry answers with the very list that it shows here, of streams too."""
         context = execution_context.context if execution_context else None
-        errors[:] = answered(errors, getattr(context, "request_id", ""), system_clock())
+        errors[:] = answered(errors, getattr(context, "request_id", ""), system_clock(), self.disclosure)
 
     def _create_execution_context(self, *args: Any, **kwargs: Any) -> ExecutionContext:
         # Strawberry has no public way to say which class describes an operation.
         made = super()._create_execution_context(*args, **kwargs)
         values = {field.name: getattr(made, field.name) for field in fields(made)}
-        return OneOperation(**values, provided_operation_name=made._provided_operation_name)  # noqa: SLF001
+        one = OneOperation(**values, provided_operation_name=made._provided_operation_name)  # noqa: SLF001
+        if (now := running()) is not None:
+            now.execution = one
+        return one

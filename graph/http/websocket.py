@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
@@ -11,16 +12,23 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.types import ExecutionResult
 
 from domain.clock import system_clock
-from domain.errors import ErrorCode, Fault, Invalid, Unauthenticated, Unavailable
+from domain.errors import ErrorCode, Fault, Invalid, RateLimited, Unauthenticated, Unavailable
+from domain.origin import Origin
+from graph.disclosure import Disclosure
 from graph.errors import is_request_error, unforeseen
 from graph.http.bounds import HttpLimits
 from graph.http.contexts import Context, Contexts
 from graph.http.credentials import of_init
+from graph.http.crowd import Crowd, Crowded
 from graph.http.frames import BadFrame, Frames
+from graph.http.meters import Gate
 from graph.http.origin import origin_of
+from graph.http.pace import Pace
 from graph.http.request import Operation
 from graph.http.request_id import request_id
 from graph.http.response import payload
+from graph.observing import Observer
+from graph.running import Running, running
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +41,10 @@ class Host(Protocol):
 
     contexts: Contexts
     limits: HttpLimits
+    gate: Gate | None
+    underway: Crowd
+    disclosure: Disclosure
+    observer: Observer
 
 
 class TooMany(Fault):
@@ -53,14 +65,23 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         host = cast("Host", self.view)
         loop = asyncio.get_running_loop()
         self.contexts = host.contexts
-        self.limits = host.limits
+        self.disclosure = host.disclosure
+        self.observer = host.observer
+        self.limits = limits = host.limits
+        self.gate = host.gate
+        self.underway = host.underway
         self.frames = cast("Frames", self.websocket)
         self.request_id = request_id(self.frames.ws.scope)
         self.verdict: asyncio.Future[tuple[int, str]] = loop.create_future()
-        self.timer = loop.call_later(self.limits.init_seconds, self.end, 4408, "Connection initialisation timeout")
+        self.timer = loop.call_later(limits.init_seconds, self.end, 4408, "Connection initialisation timeout")
+        self.pace = Pace(limits.messages_per_second, limits.messages_at_once, loop.time)
+        self.heard_at = loop.time()
         self.greeted = False
         self.session: Context | None = None
         self.running: dict[str, asyncio.Task[None]] = {}
+        # What each of them is, as soon as it has been read.
+        self.seen: dict[str, Running] = {}
+        self.leaving = False
         # All that must be awaited at the end, completed operations that still clean up among them.
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -72,6 +93,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
     async def handle(self) -> None:
         """Serve the socket until the client leaves or there is a reason to close it."""
         reading = self._start(self._read())
+        self._start(self._retire())
         try:
             await asyncio.wait((reading, self.verdict), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -100,6 +122,10 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         try:
             async with aclosing(self.frames.receive(self.limits.message_bytes)) as messages:
                 async for message in messages:
+                    self.heard_at = asyncio.get_running_loop().time()
+                    if not self.pace.allows():
+                        self.end(4429, "Too many messages")
+                        return
                     await self.handle_message(message)
                     if self.verdict.done():
                         return
@@ -110,6 +136,21 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         except Exception:
             log.exception("Unexpected error on a socket, request %s", self.request_id)
             self.end(4500, "Internal server error")
+
+    async def _retire(self) -> None:
+        """Close a socket that has been open long enough, with a code that clients come back after, or lies idle."""
+        time = asyncio.get_running_loop().time
+        # Not all at once that have come at once, when a server was started.
+        until = time() + self.limits.socket_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads, no secret
+        while (left := until - time()) > 0:
+            idle = time() - self.heard_at
+            if self.running:
+                self.heard_at = time()
+            elif idle >= self.limits.idle_seconds:
+                self.end(1000, "Idle")
+                return
+            await asyncio.sleep(min(left, max(0.01, self.limits.idle_seconds - idle)))
+        self.end(4403, "Connect again")
 
     async def handle_message(self, message: object) -> None:
         """Do what a message says; close with 4400 if it is none of the protocol's."""
@@ -139,27 +180,49 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         self.timer.cancel()
         try:
             token = of_init(given, self.frames.ws.headers.get("authorization"))
-            session = await self.contexts.of_request(token, origin_of(self.frames.ws.scope))
+            session = await self._admitted(token, origin_of(self.frames.ws.scope))
         except Unauthenticated as fault:
             self.end(4401, f"Unauthenticated: {fault.reason}")
-        except Unavailable:
+        except (Unavailable, RateLimited):
             self.end(*AWAY)
         else:
             self.session = session
             self._start(self._watch(session))
             await self.frames.send_json({"type": "connection_ack"})
 
+    async def _admitted(self, token: str | None, origin: Origin) -> Context:
+        """The context of the socket, which is counted as a request; raises RateLimited and Unauthenticated."""
+        if self.gate is not None:
+            await self.gate.admit(token, origin)
+        try:
+            return await self.contexts.of_request(token, origin)
+        except Unauthenticated:
+            if self.gate is not None:
+                await self.gate.failed(origin)
+            raise
+
     async def _watch(self, session: Context) -> None:
         """Close with 4403 when the session ends; clients come back with a fresh token and their cursors."""
         try:
             fault = await session.ended()
         except Unavailable:
+            await self._finish_brief()
             self.end(*AWAY)
         except Exception:
             log.exception("Cannot tell whether the session stands, request %s", self.request_id)
             self.end(4500, "Internal server error")
         else:
             self.end(4403, f"Session ended: {fault.reason}")
+
+    async def _finish_brief(self) -> None:
+        """Let queries and mutations be answered before the socket is closed; subscriptions go on elsewhere."""
+        self.leaving = True
+        brief = [task for name, task in self.running.items() if not self._follows(name)]
+        if brief:
+            await asyncio.wait(brief, timeout=self.limits.last_words_seconds)
+
+    def _follows(self, name: str) -> bool:
+        return name in self.seen and self.seen[name].kind == "subscription"
 
     async def subscribe(self, name: str, asked: Mapping[str, Any]) -> None:
         """Start an operation, of any type."""
@@ -169,23 +232,40 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
             self.end(4409, f"Subscriber for {name} already exists")
         elif len(self.running) >= self.limits.operations_per_socket:
             await self._fail(name, TooMany())
+        elif self.leaving:
+            await self._fail(name, Unavailable("The server is about to end; connect again.", retry_after=1))
         else:
             try:
                 operation = Operation.of(asked)
             except Invalid as fault:
                 self.end(4400, str(fault))
             else:
-                self.running[name] = self._start(self._run(name, operation, self.session))
+                self.running[name] = self._start(self._watched(name, operation, self.session))
 
     def complete(self, name: str) -> None:
         """Stop an operation that the client has had enough of."""
-        if task := self.running.pop(name, None):
+        if task := self._forget(name):
             task.cancel()
+
+    def _forget(self, name: str) -> "asyncio.Task[None] | None":
+        self.seen.pop(name, None)
+        return self.running.pop(name, None)
+
+    async def _watched(self, name: str, operation: Operation, session: Context) -> None:
+        with self.observer.message(self.request_id) as made, self.observer.operation():
+            self.seen[name] = made
+            try:
+                with self.underway.one(session.holder):
+                    await self._run(name, operation, session)
+            except Crowded as fault:
+                await self._fail(name, fault)
 
     async def _run(self, name: str, operation: Operation, session: Context) -> None:
         try:
             operation.check()
             context = session.fresh()
+            if context.meter is not None:
+                await context.meter.request()
             await context.used()
             results = await self.schema.stream(
                 operation.query,
@@ -215,10 +295,12 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         return True
 
     async def _fail(self, name: str, error: Exception) -> None:
-        answer = unforeseen(error, self.request_id, system_clock())
+        answer = unforeseen(error, self.request_id, system_clock(), self.disclosure)
+        if (now := running()) is not None:
+            now.failed(str((answer.extensions or {}).get("code", ErrorCode.INTERNAL)))
         await self._finish(name, {"type": "error", "payload": [answer.formatted]})
 
     async def _finish(self, name: str, message: Mapping[str, Any]) -> None:
         # The name is free before the client hears of the end, for it may use it again at once.
-        self.running.pop(name, None)
+        self._forget(name)
         await self.frames.send_json({"id": name, **message})

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import strawberry
 
 from domain import identity
@@ -10,17 +11,23 @@ from domain.access import Action, Role
 from domain.access import Viewer as DomainViewer
 from domain.books import Book as DomainBook
 from domain.identity import UserStatus
+from domain.identity.factors import FactorMethod, FactorState
+from graph.audit import AuditEvent, changes
 from graph.batching import batched
 from graph.context import Info
+from graph.cost import cost
 from graph.described import enum, type_
+from graph.lists import Connection
 from graph.nodes import Node, OfEntity
+from graph.scalars import JSON
 from persistence.books import Books
-from persistence.identity import Identities
+from persistence.identity import MOST_SESSIONS, Factors, Identities
+from persistence.identity.accounts import Accounts
 
 if TYPE_CHECKING:
     from graph.books import Book, Team, Unit
 
-for each in (Role, Action, UserStatus):
+for each in (Role, Action, UserStatus, FactorMethod):
     enum(each)
 
 LazyBook = Annotated["Book", strawberry.lazy("graph.books")]
@@ -40,6 +47,8 @@ class User(Node):
     role: What the user is in the firm.
     status: Whether the user may sign in.
     created_at: When the user was added.
+    email_verified_at: When the user last showed that the address is its own; none, if it never has.
+    version: Rises with each change.
     """
 
     entity = identity.User
@@ -52,8 +61,68 @@ class User(Node):
     role: Role
     status: UserStatus
     created_at: datetime
+    email_verified_at: datetime | None
+    version: int
     team: LazyTeam | None = batched(Books.teams, key="team_id", by="id", description="The team of the user.")
     unit: LazyUnit | None = batched(Books.units, key="unit_id", by="id", description="The business unit of the user.")
+    changes: Connection[AuditEvent] = changes("the user, for the user itself and for those who see everything")
+
+
+@type_
+class UserSession(Node):
+    """A sign-in of a user on one device, and all that has followed from it.
+
+    device: The program that it was begun with, in that program's own words.
+    address: The network address that it was begun from.
+    created_at: When it was begun.
+    last_used_at: When it was last used, to the minute.
+    idle_until: When it ends if it is not used before.
+    expires_at: When it ends if it is not refreshed before.
+    revoked_at: When it was ended by hand, if it was.
+    authenticated_at: When the user last proved to be who it is.
+    second_factor: Whether it was begun, or proved since, with a second factor.
+    """
+
+    entity = identity.Session
+
+    device: str
+    address: str
+    created_at: datetime
+    last_used_at: datetime
+    idle_until: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    authenticated_at: datetime
+    second_factor: bool
+
+    @strawberry.field(description="Whether it is the session of this very request.")
+    async def current(self: identity.Session, info: Info) -> bool:
+        """Whether it is the viewer's."""
+        return (await info.context.viewer()).session_id == self.id
+
+
+@type_
+class SecondFactor(OfEntity):
+    """The second factor of the viewer, which it signs in with besides its password.
+
+    confirmed_at: Since when there is one; none, if there is none.
+    recovery_codes_left: How many recovery codes were not used yet.
+    """
+
+    entity = FactorState
+
+    confirmed_at: datetime | None
+    recovery_codes_left: int
+
+    @strawberry.field(description="Whether there is one.")
+    def enabled(self: FactorState) -> bool:
+        """Whether it counts."""
+        return self.confirmed_at is not None
+
+    @strawberry.field(description="Whether the viewer's role must have one.")
+    async def required(self: FactorState, info: Info) -> bool:
+        """Whether it can be disabled no more."""
+        return (await info.context.viewer()).role in info.context.services.admissions.needing_factor
 
 
 @type_
@@ -74,8 +143,9 @@ class Viewer(OfEntity):
 
     @strawberry.field(
         graphql_type=list[LazyBook],
-        description="The books that the viewer sees by team, unit or membership, in no order; empty for those who "
+        description="The books that the viewer sees by team, unit, membership or a broken glass; empty for those who "
         "see everything. Bounded by the size of a unit.",
+        metadata=cost(2, size=10),
     )
     async def books(self: DomainViewer, info: Info) -> list[DomainBook]:
         """The viewer's books."""
@@ -86,6 +156,27 @@ class Viewer(OfEntity):
         """The user's name."""
         return (await info.context.read(Identities.by_ids, [self.user_id]))[0].name
 
+    @strawberry.field(description="What the viewer prefers: the object that was last given to `updateProfile`.")
+    async def preferences(self: DomainViewer, info: Info) -> JSON:
+        """The viewer's preferences."""
+        found = await info.context.read(Accounts.preferences)
+        return JSON(msgspec.json.decode(found.settings) if found else {})
+
+    @strawberry.field(
+        graphql_type=list["UserSession"],
+        description=f"The viewer's sessions that have not ended, the one that was used last first; at most "
+        f"{MOST_SESSIONS}.",
+        metadata=cost(size=5),
+    )
+    async def sessions(self: DomainViewer, info: Info) -> list[identity.Session]:
+        """The viewer's live sessions."""
+        return await info.context.read(Identities.living_sessions, info.context.now)
+
+    @strawberry.field(graphql_type=SecondFactor, description="The viewer's second factor.")
+    async def second_factor(self: DomainViewer, info: Info) -> FactorState:
+        """The state of the viewer's second factor."""
+        return await info.context.read(Factors.state) or FactorState(None, 0)
+
     @strawberry.field(description="What the viewer's role allows.")
     def can(self: DomainViewer) -> list[Action]:
         """The allowed actions, in a steady order."""
@@ -95,6 +186,25 @@ class Viewer(OfEntity):
     async def today(self: DomainViewer, info: Info) -> date:
         """Today, in the viewer's zone."""
         return self.today(info.context.now)
+
+
+@type_
+class SignInChallenge(OfEntity):
+    """What stands before a session: a second factor, which `completeSignIn` takes with the token.
+
+    token: Sent along with the second factor; good for one sign-in, and of no other use.
+    expires_at: When the sign-in has to be begun anew.
+    methods: By what the second factor can be proved; nothing, where there is none yet.
+    enrolment_needed: Whether the user's role needs a second factor, and it has none: it is made by `beginSecondFactor`
+        and `confirmSecondFactor`, which take the token, and the second of which gives the session.
+    """
+
+    entity = identity.Challenge
+
+    token: str
+    expires_at: datetime
+    methods: list[FactorMethod]
+    enrolment_needed: bool
 
 
 @type_

@@ -14,6 +14,7 @@ from domain.orders import Blotter as DomainBlotter
 from domain.paging import Direction
 from domain.paging import Order as Ordering
 from graph.context import Info
+from graph.cost import cost, sized
 from graph.described import enum, input_, type_
 from graph.lists import Connection, Lists, listed
 from graph.nodes import OfEntity
@@ -131,8 +132,8 @@ class Blotter(OfEntity):
 
     day: date
     count: int
-    totals: list[BlotterTotal]
-    executions: list[BlotterExecution]
+    totals: list[BlotterTotal] = sized(10)
+    executions: list[BlotterExecution] = sized(4)
 
 
 @strawberry.type
@@ -150,7 +151,7 @@ class OrderQueries:
         needs=Action.APPROVE_ORDER,
     )
 
-    @strawberry.field(description="The orders of a day, summed up.", graphql_type=Blotter | None)
+    @strawberry.field(description="The orders of a day, summed up.", graphql_type=Blotter | None, metadata=cost(10))
     async def blotter(
         self,
         info: Info,

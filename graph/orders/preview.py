@@ -15,6 +15,7 @@ from domain.orders.preview import CheckResult, Shift
 from domain.valuation import AssetClass
 from graph.batching import batched
 from graph.context import Info
+from graph.cost import cost, sized
 from graph.described import enum, input_, type_
 from graph.inputs import into
 from graph.instruments import ClosingPrice, Instrument
@@ -126,7 +127,7 @@ class OrderPreview(OfEntity):
     entity = orders.Preview
 
     price: ClosingPrice | None
-    checks: list[OrderCheckResult]
+    checks: list[OrderCheckResult] = sized(12)
     accepted: bool
     needs_approval: bool
     quantity_available: Decimal
@@ -162,7 +163,9 @@ class OrderPreview(OfEntity):
         return self.estimate.quantity if self.estimate else None
 
     @strawberry.field(
-        description="What it would do to the allocation by asset class.", graphql_type=list[AllocationShift]
+        description="What it would do to the allocation by asset class.",
+        graphql_type=list[AllocationShift],
+        metadata=cost(size=6),
     )
     def allocation(self: orders.Preview) -> tuple[Shift, ...]:
         """The weights before and after."""
@@ -176,6 +179,7 @@ class PreviewQueries:
     @strawberry.field(
         description="What an order would cost, which checks it would pass, and what it would do to the allocation.",
         graphql_type=OrderPreview | None,
+        metadata=cost(20),
     )
     async def preview_order(
         self,

@@ -10,12 +10,14 @@ from domain import orders
 from domain.access import Action, Sight
 from domain.orders import FINAL, Attention, OrderKind, OrderStatus, Side, TimeInForce
 from domain.portfolios import Portfolio as DomainPortfolio
+from graph.audit import AuditEvent, changes
 from graph.batching import batched
 from graph.context import Info
 from graph.dated import Batch, reading
 from graph.described import enum, type_
 from graph.identity import User
 from graph.instruments import Instrument
+from graph.lists import Connection
 from graph.nodes import Node, OfEntity
 from graph.scalars import money
 from persistence.clients import Clients
@@ -128,7 +130,9 @@ class Order(Node):
         key="id",
         by="order_id",
         description="Its fills, in order of time; as many as the broker has made.",
+        size=3,
     )
+    changes: Connection[AuditEvent] = changes("the order")
 
     @strawberry.field(
         description="Why it was declined, rejected or ended, or what the broker's trouble is, where somebody has said "

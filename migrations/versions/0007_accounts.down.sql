@@ -1,2 +1,4 @@
 -- Takes back 0007_accounts.up.sql.
-select 1;
+drop function forget_links(timestamptz);
+drop index users_sort_name_id_idx, users_created_at_id_idx;
+drop table account_links, user_preferences;

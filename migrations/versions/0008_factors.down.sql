@@ -1,2 +1,3 @@
 -- Takes back 0008_factors.up.sql.
-select 1;
+drop function forget_sign_ins(timestamptz);
+drop table sign_in_attempts, sign_in_challenges, recovery_codes, second_factors;

@@ -1,2 +1,3 @@
 -- Takes back 0012_announcements.up.sql.
-select 1;
+revoke select on alembic_version from steward_app;
+drop table announcements;

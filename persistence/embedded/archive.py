@@ -66,11 +66,6 @@ class Manifest(Head, frozen=True, kw_only=True):
         return int(self.postgresql.partition(".")[0])
 
 
-def fingerprint(key: bytes) -> str:
-    """What tells two keys apart and gives neither away: they are random, so that nobody finds one by trying."""
-    return sha256(b"steward field key\0" + key).hexdigest()[:32]
-
-
 @contextmanager
 def written(path: Path) -> Iterator[ZipFile]:
     """A new archive, private, which gets its name when it is whole; one that fails leaves nothing.

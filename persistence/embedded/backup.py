@@ -18,12 +18,12 @@ from asyncpg import Connection, Record
 from cryptography.exceptions import InvalidTag
 
 from persistence.embedded import archive
-from persistence.embedded.archive import DUMP, KEY, PIECE, BackupError, Manifest, fingerprint
+from persistence.embedded.archive import DUMP, KEY, PIECE, BackupError, Manifest
 from persistence.embedded.binaries import program
 from persistence.embedded.cluster import environment
 from persistence.embedded.server import DATABASE, EmbeddedServer
+from persistence.keyring import KeyRing
 from persistence.setup import ACTING, ROLES, connect, head, migrate
-from persistence.vault import resealed
 
 POSTGRES: Final = "postgres"
 # What is being restored, until it is whole; then what it has replaced, until that is dropped.
@@ -38,40 +38,42 @@ where relkind = 'r' and nspname <> 'information_schema' and nspname not like 'pg
 REVISION: Final = "select version_num from public.alembic_version"
 VERSION: Final = "select split_part(current_setting('server_version'), ' ', 1)"
 HAS_USERS: Final = "select exists (select from public.users)"
-PERSON_KEYS: Final = "select person_id, sealed_key from public.person_keys"
-RESEAL: Final = "update public.person_keys set sealed_key = $2 where person_id = $1"
+PERSON_KEYS: Final = "select person_id, sealed_key from public.person_keys where sealed_key is not null"
+OTHERS: Final = f"{PERSON_KEYS} and key_id is distinct from $1"
+RESEAL: Final = "update public.person_keys set sealed_key = $2, key_id = $3 where person_id = $1"
 
 
-async def back_up(server: EmbeddedServer, path: Path, key: bytes, now: datetime, *, with_key: bool) -> Manifest:
+async def back_up(server: EmbeddedServer, path: Path, ring: KeyRing, now: datetime, *, with_key: bool) -> Manifest:
     """Write a backup of one moment, while others go on working; it has its name only when it is whole.
 
-    `key` is the firm's, put into the file `with_key`. Raises BackupError or SetupError, and leaves nothing then.
+    `ring` holds the firm's keys, of which the newest is put into the file `with_key`. Raises BackupError or SetupError,
+    and leaves nothing then.
     """
     async with _connected(server) as connection, connection.transaction(isolation="repeatable_read"):
         revision = await _revision(connection)
         if revision is None:
             raise BackupError("The embedded database has not been set up yet: there is nothing to back up.")
-        await _check_key(connection, key)
+        await _check_keys(connection, ring)
         snapshot = await connection.fetchval("select pg_export_snapshot()")
         manifest = Manifest(
             format=archive.FORMAT,
             made_at=now,
             postgresql=await connection.fetchval(VERSION),
             revision=revision,
-            key=fingerprint(key),
+            key=ring.newest,
             rows=await _rows(connection),
             sums={},
         )
-        kept = {KEY: key} if with_key else {}
+        kept = {KEY: ring.keys[0]} if with_key else {}
         return await asyncio.to_thread(_write, server, path, manifest, snapshot, kept)
 
 
-async def _check_key(connection: "Connection[Record]", key: bytes) -> None:
-    """Refuse a key that is not the firm's: the backup would name, or hold, one that opens nothing in it."""
-    for person_id, sealed in await connection.fetch(f"{PERSON_KEYS} order by person_id limit 1"):
+async def _check_keys(connection: "Connection[Record]", ring: KeyRing) -> None:
+    """Refuse keys that are not the firm's: the backup would name, or hold, one that opens nothing in it."""
+    for person_id, sealed in await connection.fetch(PERSON_KEYS):
         try:
-            resealed(sealed, person_id, key, key)
-        except (InvalidTag, ValueError) as error:
+            ring.open(sealed, person_id)
+        except InvalidTag as error:
             raise BackupError(
                 "The personal fields are sealed with another key than this one: set FIELD_KEY, or unset it, as it is "
                 "for the server."
@@ -89,14 +91,14 @@ def _write(
     return manifest
 
 
-async def restore(server: EmbeddedServer, path: Path, manifest: Manifest, key: bytes, *, replace: bool) -> None:
-    """Put a checked backup in the place of the database, at the newest revision, its personal fields under `key`.
+async def restore(server: EmbeddedServer, path: Path, manifest: Manifest, ring: KeyRing, *, replace: bool) -> None:
+    """Put a checked backup in the place of the database, at the newest revision, its persons' keys under the newest.
 
     The server is one's own alone. All happens in a database beside it, which takes its name at the end, so that
     whatever fails or is killed before leaves the old one as it was. Raises BackupError or SetupError; refuses to
     replace a database with users unless it is told to.
     """
-    _check(server, path, manifest, key)
+    _check(server, path, manifest, ring)
     async with _connected(server) as connection:
         if not replace and await _has_users(connection):
             raise BackupError("The embedded database is not empty: say --yes to replace it by the backup.")
@@ -107,13 +109,13 @@ async def restore(server: EmbeddedServer, path: Path, manifest: Manifest, key: b
         await _drop(admin)
         try:
             await admin.execute(f"create database {FRESH} template template0")
-            await _fill(server, path, manifest, key)
+            await _fill(server, path, manifest, ring)
             await _exchange(admin)
         finally:
             await _drop(admin)
 
 
-def _check(server: EmbeddedServer, path: Path, manifest: Manifest, key: bytes) -> None:
+def _check(server: EmbeddedServer, path: Path, manifest: Manifest, ring: KeyRing) -> None:
     if manifest.revision > head():
         raise BackupError(
             f"The backup {path} is at revision {manifest.revision}, newer than this version of Steward, which knows "
@@ -124,33 +126,38 @@ def _check(server: EmbeddedServer, path: Path, manifest: Manifest, key: bytes) -
             f"The backup {path} was made by PostgreSQL {manifest.postgresql}, and the embedded database is of "
             f"PostgreSQL {server.major}: move {server.home / 'cluster'} away, and restore into a new one."
         )
-    if KEY not in manifest.sums and manifest.key != fingerprint(key):
+    if KEY not in manifest.sums and manifest.key not in ring:
         raise BackupError(
             f"The personal fields in {path} are sealed with another key, which is not in it: set FIELD_KEY to the one "
             "that was set when it was made."
         )
 
 
-async def _fill(server: EmbeddedServer, path: Path, manifest: Manifest, key: bytes) -> None:
+async def _fill(server: EmbeddedServer, path: Path, manifest: Manifest, ring: KeyRing) -> None:
     """Make the fresh database what the backup holds, see that it is, and bring it up to date."""
     await asyncio.to_thread(_load, server, path, manifest)
     async with _connected(server, FRESH) as connection:
         if await _revision(connection) != manifest.revision or await _rows(connection) != manifest.rows:
             raise BackupError(f"{path} does not hold the rows that it lists.")
-        if manifest.key != fingerprint(key):
-            await _reseal(connection, b"".join(archive.pieces(path, manifest, KEY)), key)
     await migrate(server.url(FRESH))
     async with _connected(server, FRESH) as connection:
+        in_it = [b"".join(archive.pieces(path, manifest, KEY))] if KEY in manifest.sums else []
+        await _reseal(connection, KeyRing(*ring.keys, *in_it))
         await connection.execute("analyze")
 
 
-async def _reseal(connection: "Connection[Record]", old: bytes, new: bytes) -> None:
+async def _reseal(connection: "Connection[Record]", ring: KeyRing) -> None:
     """Seal the persons' keys with this installation's key, so that no file has to change with the database."""
-    rows = await connection.fetch(PERSON_KEYS)
+    rows = await connection.fetch(OTHERS, ring.newest)
     try:
-        again = [(person_id, resealed(sealed, person_id, old, new)) for person_id, sealed in rows]
-    except (InvalidTag, ValueError) as error:
-        raise BackupError("The key in the backup does not open the personal fields in it.") from error
+        again = [
+            (person_id, ring.seal(ring.open(sealed, person_id), person_id), ring.newest) for person_id, sealed in rows
+        ]
+    except InvalidTag as error:
+        raise BackupError(
+            "The personal fields in the backup are sealed with keys that are neither in it nor set: name them in "
+            "FIELD_KEYS_OLD."
+        ) from error
     await connection.executemany(RESEAL, again)
 
 

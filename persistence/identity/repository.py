@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -10,16 +11,46 @@ from sqlalchemy.types import Uuid
 
 from domain.access import Viewer
 from domain.errors import NotFound, Unauthenticated
-from domain.identity import Credential, RefreshToken, Session, User, UserStatus
+from domain.identity import Account, Credential, RefreshToken, Session, User
 from persistence.identity.tables import credentials, refresh_tokens, sessions, users
 from persistence.metadata import MOMENT
 from persistence.repository import Repository, by_id, by_ids
 from persistence.sql import columns
 
-CREDENTIAL = (
-    select(*columns(Credential, credentials))
-    .join(users, users.c.id == credentials.c.id)
-    .where(users.c.email == bindparam("email"), users.c.status == UserStatus.ACTIVE.value)
+# Nobody reads more at once; whoever has more ends all others.
+MOST_SESSIONS: Final = 100
+
+ACCOUNT = select(users.c.id, users.c.email, users.c.status, credentials.c.password_hash).select_from(
+    users.outerjoin(credentials, users.c.id == credentials.c.id)
+)
+ACCOUNT_AT = ACCOUNT.where(users.c.email == bindparam("email"))
+ACCOUNT_OF = ACCOUNT.where(users.c.id == bindparam("user_id", type_=Uuid))
+LIVING = (
+    select(*columns(Session, sessions))
+    .where(
+        sessions.c.user_id == bindparam("user_id", type_=Uuid),
+        sessions.c.revoked_at.is_(None),
+        sessions.c.expires_at > bindparam("now", type_=MOMENT),
+        sessions.c.idle_until > bindparam("now", type_=MOMENT),
+    )
+    .order_by(sessions.c.last_used_at.desc(), sessions.c.id.desc())
+    .limit(MOST_SESSIONS)
+)
+OTHERS = (
+    select(*columns(Session, sessions))
+    .where(
+        sessions.c.user_id == bindparam("user_id", type_=Uuid),
+        sessions.c.id != bindparam("kept", type_=Uuid),
+        sessions.c.revoked_at.is_(None),
+        sessions.c.expires_at > bindparam("now", type_=MOMENT),
+    )
+    .order_by(sessions.c.id)
+    .with_for_update()
+)
+LOCKED_SESSION = (
+    select(*columns(Session, sessions))
+    .where(sessions.c.id == bindparam("session_id", type_=Uuid), sessions.c.user_id == bindparam("user_id", type_=Uuid))
+    .with_for_update()
 )
 TOKEN = (
     select(*columns(RefreshToken, refresh_tokens))
@@ -60,6 +91,7 @@ VIEWER = select(
         "granted",
         "authenticated_at",
         "last_used_at",
+        "glass_ids",
     )
 )
 # Another one, which also tells of the last use of a service account's key.
@@ -78,7 +110,10 @@ class Identities(Repository):
         rows = await self.lent.rows(VIEWER, {"session_id": session_id, "now": now})
         if not rows:
             raise Unauthenticated("The session has ended.", reason="REVOKED")
-        return msgspec.convert(dict(rows[0]), Viewer, strict=False, from_attributes=False)
+        told = dict(rows[0])
+        glass = set(told["glass_ids"]).difference(told["book_ids"])
+        told |= {"book_ids": [*told["book_ids"], *glass], "glass_ids": [*glass]}
+        return msgspec.convert(told, Viewer, strict=False, from_attributes=False)
 
     async def note_use(self, session_id: UUID, now: datetime, idle_until: datetime) -> None:
         """Note that a session, or the key of a service account, is in use, so that it does not end as an idle one."""
@@ -94,11 +129,6 @@ class Identities(Repository):
         if not found:
             raise NotFound
         return found[0]
-
-    async def credential(self, email: str) -> Credential | None:
-        """The password of an active user, by address, if there is one."""
-        found = await self.lent.many(Credential, CREDENTIAL, {"email": email})
-        return found[0] if found else None
 
     async def add_user(self, user: User, credential: Credential) -> bool:
         """Store a user, unless the address is taken; tells which."""
@@ -133,3 +163,36 @@ class Identities(Repository):
         await self.lent.rows(REVOKE, {"session_id": session_id, "at": at})
         (session,) = await self.lent.many(Session, by_id(Session, sessions), {"id": session_id})
         self.record(msgspec.structs.replace(session, revoked_at=None), session)
+
+    async def account(self, address: str) -> Account | None:
+        """What a sign-in by an address rests on, whatever the user's status."""
+        found = await self.lent.many(Account, ACCOUNT_AT, {"email": address})
+        return found[0] if found else None
+
+    async def account_of(self, user_id: UUID) -> Account:
+        """What a user's sign-in rests on."""
+        (found,) = await self.lent.many(Account, ACCOUNT_OF, {"user_id": user_id})
+        return found
+
+    async def living_sessions(self, viewer: Viewer, now: datetime) -> list[Session]:
+        """The viewer's sessions that have not ended, the one that was used last before the others."""
+        return await self.many(Session, LIVING, viewer, user_id=viewer.user_id, now=now)
+
+    async def sessions(self, viewer: Viewer, session_ids: Sequence[UUID]) -> list[Session]:
+        """Sessions by their ids: the viewer's own, or anybody's for those who see everything."""
+        return await self.many(Session, by_ids(Session, sessions), viewer, keys=session_ids)
+
+    async def locked_session(self, user_id: UUID, session_id: UUID) -> Session:
+        """A session of a user, with its row lock; raises NotFound."""
+        found = await self.lent.many(Session, LOCKED_SESSION, {"user_id": user_id, "session_id": session_id})
+        if not found:
+            raise NotFound
+        return found[0]
+
+    async def other_sessions(self, user_id: UUID, kept: UUID, now: datetime) -> list[Session]:
+        """All sessions of a user that have not ended, but for one, with their row locks."""
+        return await self.lent.many(Session, OTHERS, {"user_id": user_id, "kept": kept, "now": now})
+
+    async def change_session(self, before: Session, after: Session) -> None:
+        """Write a changed session whose row lock is held."""
+        await self.overwrite(sessions, before, after)

@@ -45,4 +45,4 @@ class Live(msgspec.Struct, frozen=True):
             body = {"query": CHANGE_KYC, "variables": {"input": change}}
             response = await http.post(f"{self.url}/graphql", json=body)
         assert response.status_code == HTTPStatus.OK
-        assert response.json() == {"data": {"updateClient": {"userErrors": []}}}
+        assert response.json()["data"] == {"updateClient": {"userErrors": []}}

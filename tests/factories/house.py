@@ -5,21 +5,26 @@ whichever field it comes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from domain.access import Role
+from domain.announcements import Audience
 from domain.books import Book, Team
 from domain.clients import Client, TaxId
 from domain.households import Household
 from domain.identity import User
 from domain.instruments import Instrument
+from domain.portfolios import Target
+from domain.valuation import AssetClass
 from graph.ids import encode, id_of
 from persistence import clients as client_tables
-from tests.factories import jobs, ledger, people, trading
+from persistence import portfolios as portfolio_tables
+from tests.factories import announcements, jobs, ledger, partners, people, trading, trail
 from tests.factories.firm import Make, SignedIn
 
 DAY: Final = timedelta(days=1)
@@ -32,11 +37,21 @@ class Person(msgspec.Struct, frozen=True):
     user: SignedIn
     books: frozenset[UUID] | None
     clients: frozenset[UUID] | None
+    # Those among its books that it sees by a broken glass alone, and changes nothing in.
+    glass: frozenset[UUID] = frozenset()
 
     @property
     def everything(self) -> bool:
         """Whether it sees all rows."""
         return self.clients is None
+
+
+def hears(person: Person, announced: Mapping[str, Any]) -> bool:
+    """Whether an announcement is for a person, and shown by now."""
+    user = person.user.user
+    addressed = announced["audience"] == "ALL" or announced["role"] == user.role
+    of_unit = user.unit_id is not None and announced["unit_id"] == user.unit_id
+    return (addressed or of_unit) and announced["shown_from"] <= datetime.now(UTC)
 
 
 class House:
@@ -50,6 +65,7 @@ class House:
         self.books: dict[str, Book] = {}
         self.clients: list[Client] = []
         self.households: list[Household] = []
+        self.announced: dict[str, Mapping[str, Any]] = {}
         # Which book and client each row belongs to, by the id that clients of the API know.
         self.rows: dict[str, tuple[UUID | None, UUID | None]] = {}
 
@@ -67,16 +83,14 @@ class House:
         prefix = row_id.rpartition("_")[0]
         if prefix in EVERYBODYS:
             return True
-        if prefix in {"job", "notification"}:
-            return self.rows[row_id][1] == person.user.user.id
-        if prefix == "user":
-            return self._knows(person, row_id)
-        if person.everything:
+        if prefix == "announcement":
+            return person.everything or hears(person, self.announced[row_id])
+        if prefix in {"glass_access", "job", "notification", "session"} and self.rows[row_id][1] == person.user.user.id:
             return True
-        if prefix == "household":
-            return self._is_of(person, row_id)
-        book, client = self.rows[row_id]
-        return client in (person.clients or ()) if client else book in (person.books or ())
+        if prefix in {"job", "notification"} or (prefix == "audit" and person.user.user.role is Role.CLIENT):
+            # What the staff have done is not for end clients.
+            return False
+        return self._knows(person, row_id) if prefix == "user" else person.everything or self._is_of(person, row_id)
 
     def _knows(self, person: Person, user_id: str) -> bool:
         """The staff know each other, and the end clients whose client they see; an end client knows itself."""
@@ -85,11 +99,27 @@ class House:
         client = self.rows[user_id][1]
         return client is None or person.everything or client in (person.clients or ())
 
-    def _is_of(self, person: Person, household_id: str) -> bool:
-        if person.user.user.role is not Role.CLIENT:
-            return self.rows[household_id][0] in (person.books or ())
-        own = (client for client in self.clients if client.household_id and client.id in (person.clients or ()))
-        return household_id in {encode("household", client.household_id) for client in own if client.household_id}
+    def _is_of(self, person: Person, row_id: str) -> bool:
+        """A client's rows go by the client, others by the book; an end client's household by its members."""
+        book, client = self.rows[row_id]
+        if row_id.startswith("household") and person.user.user.role is Role.CLIENT:
+            own = (each for each in self.clients if each.household_id and each.id in (person.clients or ()))
+            return row_id in {encode("household", each.household_id) for each in own if each.household_id}
+        if client and not row_id.startswith("glass_access"):
+            return client in (person.clients or ())
+        return book in (person.books or ())
+
+    def changes(self, person: Person, row_id: str) -> bool:
+        """Whether a person may change a row, as far as whose it is decides that."""
+        book, client = self.rows[row_id]
+        if client in self.in_books(person.glass) or book in person.glass:
+            return False
+        return self.sees(person, row_id)
+
+    def in_books(self, books: Iterable[UUID]) -> frozenset[UUID]:
+        """The clients of some books."""
+        seen = set(books)
+        return frozenset(client.id for client in self.clients if client.book_id in seen)
 
     def visible(self, person: Person, prefix: str) -> set[str]:
         """The ids of a kind that a person may read."""
@@ -113,6 +143,7 @@ async def house(make: Make) -> House:
     # Admins alone see it, and there is one.
     firm.add(await jobs.dead(make), client=admin.user.id)
     firm.add(admin.user)
+    firm.add(admin.session, client=admin.user.id)
     firm.people["admin"] = Person(admin, None, None)
     await _person(firm, "auditor", Role.AUDITOR, None, None)
     for unit_name, team_names in (("A", ("A1", "A2")), ("B", ("B1",))):
@@ -126,6 +157,7 @@ async def house(make: Make) -> House:
     await _roaming(firm)
     await _end_clients(firm)
     await _told(firm)
+    await _announced(firm, admin.user)
     return firm
 
 
@@ -145,10 +177,11 @@ async def _person(
 ) -> Person:
     signed_in = await firm.make.user(role, team, **given)
     seen = None if books is None else frozenset(book.id for book in books)
-    clients = None if seen is None else frozenset(client.id for client in firm.clients if client.book_id in seen)
+    clients = None if seen is None else firm.in_books(seen)
     person = Person(signed_in, seen, clients)
     firm.people[name] = person
     firm.add(signed_in.user, client=given.get("client_id"))
+    firm.add(signed_in.session, client=signed_in.user.id)
     return person
 
 
@@ -176,6 +209,7 @@ async def _book(firm: House, name: str, team: Team) -> Book:
     await _named_after_itself(make, "books", "book", book.id, "name")
     firm.books[name] = book
     firm.add(book, book.id)
+    firm.add(await trail.event(make, "Book", book.id, book_id=book.id), book.id)
     for _ in range(3):
         await _client(firm, book)
     return book
@@ -191,6 +225,8 @@ async def _client(firm: House, book: Book) -> None:
     reminder = (make.new_id(), client.id, date(2030, 1, 1), make.now)
     await make.connection.execute("insert into kyc_reminders values ($1, $2, $3, $4)", *reminder)
     await make.add(client_tables.client_tax_ids, TaxId(client.id, b"sealed", encode("client", client.id)))
+    changed = await trail.event(make, "Client", client.id, client_id=client.id, after=f'{{"name": "{id_of(client)}"}}')
+    firm.add(changed, book.id, client.id)
     party = await people.party(make, client)
     await _named_after_itself(make, "client_parties", "party", party.id, "name", "relationship")
     firm.add(party, book.id, client.id)
@@ -210,6 +246,8 @@ async def _portfolio(firm: House, client: Client) -> None:
     order = await trading.order(make, portfolio, firm.instrument, firm.clerk)
     await _named_after_itself(make, "orders", "order", order.id, "reason")
     await trading.fill(make, order, deposit)
+    await _happened(make, f"orders:{portfolio.id}", 1, "SUBMITTED", order.id)
+    await make.add(portfolio_tables.targets, Target(make.new_id(), portfolio.id, AssetClass.EQUITY, Decimal(1)))
     await make.connection.execute("insert into day_values values ($1, $2, 1)", portfolio.id, date(2025, 1, 6))
     for row in (portfolio, position, ledger.lot_of(position), deposit, order):
         firm.add(row, client.book_id, client.id)
@@ -248,6 +286,32 @@ async def _roaming(firm: House) -> None:
     stand_in = await _person(firm, "stand-in", Role.ADVISOR, None, [firm.books["A2x"]])
     for book, starts, ends in (("A1x", -9, -2), ("A2x", -1, 1), ("A1y", 2, None)):
         await _member(firm, stand_in, book, starts, ends)
+    await _by_key(firm, "service")
+    await _broken(firm)
+
+
+async def _by_key(firm: House, name: str) -> None:
+    """Have a program speak by its key."""
+    person = firm.people[name]
+    program = await partners.key(firm.make, person.user.user)
+    signed_in = msgspec.structs.replace(
+        person.user, token=program.token, session=msgspec.structs.replace(person.user.session, id=program.key.id)
+    )
+    firm.people[name] = msgspec.structs.replace(person, user=signed_in)
+    firm.add(program.account)
+    firm.add(program.key)
+
+
+async def _broken(firm: House) -> None:
+    """Somebody who has broken the glass of three books: one is open, one was open yesterday, and one was ended."""
+    make, book = firm.make, firm.books["B1y"]
+    breaker = await _person(firm, "breaker", Role.ADVISOR, None, [book])
+    firm.people["breaker"] = msgspec.structs.replace(breaker, glass=frozenset({book.id}))
+    user, yesterday = breaker.user.user, make.now - DAY
+    over = {"granted_at": yesterday, "expires_at": yesterday + timedelta(hours=1)}
+    for name, given in (("B1y", {}), ("A1x", over), ("A2y", {"ended_at": make.now})):
+        access = await partners.glass(make, user, firm.books[name], **given)
+        firm.add(access, firm.books[name].id, user.id)
 
 
 async def _member(firm: House, person: Person, book: str, starts: int, ends: int | None) -> None:
@@ -281,3 +345,28 @@ async def _told(firm: House) -> None:
                 actor_id=firm.people["end client"].user.user.id,
             )
             firm.add(told, client=person.user.user.id)
+            await _happened(firm.make, f"user:{person.user.user.id}", told.seq, told.kind, told.id)
+
+
+async def _announced(firm: House, admin: User) -> None:
+    """For all, for a role, for each unit, and what is yet to be shown."""
+    units = [UUID(hex=row_id.rpartition("_")[2]) for row_id in firm.ids("unit")]
+    audiences: list[dict[str, Any]] = [
+        {},
+        {"shown_from": firm.make.now + DAY},
+        {"audience": Audience.ROLE, "role": Role.ANALYST},
+        {"audience": Audience.ROLE, "role": Role.CLIENT},
+        *({"audience": Audience.UNIT, "unit_id": unit} for unit in units),
+    ]
+    for given in audiences:
+        made = await announcements.announcement(firm.make, admin, **given)
+        firm.add(made)
+        firm.announced[id_of(made)] = msgspec.structs.asdict(made)
+
+
+async def _happened(make: Make, stream: str, seq: int, kind: str, entity_id: UUID) -> None:
+    """An event of the log, as the last of its stream."""
+    advance = "insert into event_streams values ($1, $2) on conflict (stream) do update set last = $2"
+    await make.connection.execute(advance, stream, seq)
+    values = (stream, seq, kind, entity_id, 1, make.now)
+    await make.connection.execute("insert into events values ($1, $2, $3, $4, $5, $6)", *values)

@@ -17,7 +17,7 @@ from graphql import (
 
 from domain.access import Role
 from graph.ids import encode, id_of
-from tests.factories import ledger, people
+from tests.factories import ledger, people, trading
 from tests.factories.firm import SignedIn
 from tests.support.gql import Answer
 from tests.support.inputs import Inputs, Leaf, Path, document
@@ -65,6 +65,7 @@ NASTY: Final[dict[str, list[Any]]] = {
         *("\ud800", 5, {}),
     ],
     "Boolean": ["true", 0, {}],
+    "JSON": ["", [], 5, 1e308, {"a": [[]] * 20_000}, {"": ""}, {"a": 10**30}, {"a": {"b": "\x00"}}, {"\ud800": 1}],
 }
 CODES: Final = {"VALIDATION_ERROR", "NOT_FOUND", "UNAUTHENTICATED"}
 
@@ -128,22 +129,18 @@ def leaves() -> Iterator[Any]:
 async def test_no_input_of_a_mutation_is_an_internal_error(
     stage: Stage, admin: SignedIn, mutation: str, leaf: Leaf
 ) -> None:
-    # A session of its own, for signing out ends it.
-    admin = await stage.make.session(admin.user)
     story = Story(stage.make, stage.gql.as_(admin), admin)
     full = INPUTS.of(INPUTS.kind_of(mutation), full=True)
     given = None
     for value in nasty(leaf):
         if given is None:
             given = await story.scene(mutation)()
-        answer = await asked(stage, admin, document(mutation), input=placed(given, full, leaf.path, value))
+        answer = await asked(stage, story.admin, document(mutation), input=placed(given, full, leaf.path, value))
         checked(answer, value, f"{mutation} {leaf}")
         payload = (answer.get("data") or {}).get(mutation)
         if payload and not payload["userErrors"]:
-            # It was done, so that the next value needs a new scene; signing out, a new session too.
+            # It was done, so that the next value needs a new scene.
             given = None
-            if mutation == "signOut":
-                admin = await stage.make.session(admin.user)
 
 
 @pytest.mark.parametrize("listing", LISTS, ids=repr)
@@ -170,7 +167,15 @@ async def known(stage: Stage, admin: SignedIn) -> dict[str, str]:
     await make.price(instrument, date(2025, 1, 6), "100")
     await ledger.position(make, portfolio, instrument)
     await ledger.deposit(make, portfolio, admin.user)
-    rows = {"Client": client, "Household": household, "Instrument": instrument, "Portfolio": portfolio}
+    rows = {
+        "Book": book,
+        "Client": client,
+        "Household": household,
+        "Instrument": instrument,
+        "Order": await trading.order(make, portfolio, instrument, admin.user),
+        "Portfolio": portfolio,
+        "User": admin.user,
+    }
     return {name: id_of(row) for name, row in rows.items()}
 
 

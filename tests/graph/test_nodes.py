@@ -5,9 +5,10 @@ import pytest
 from graphql import GraphQLObjectType
 
 from domain.access import Role
+from domain.identity import Session
 from graph.ids import ENTITIES, PREFIXES, decode, encode, id_of, split
 from graph.node_queries import BY_IDS, MOST
-from tests.factories import jobs, ledger, people, trading
+from tests.factories import announcements, jobs, ledger, partners, people, trading, trail
 from tests.factories.firm import Make
 from tests.support.gql import Gql
 from tests.support.inputs import Inputs
@@ -29,6 +30,11 @@ def gql(stage: Stage) -> Gql:
     return stage.gql
 
 
+def shown_as(entity: type) -> str:
+    """The type that an entity is shown as: that of a session's tokens has taken its name."""
+    return "UserSession" if entity is Session else entity.__name__
+
+
 def test_every_type_with_an_id_can_be_read_by_it() -> None:
     types = Inputs(str).schema.type_map.values()
     shown = {
@@ -36,7 +42,7 @@ def test_every_type_with_an_id_can_be_read_by_it() -> None:
         for kind in types
         if isinstance(kind, GraphQLObjectType) and "Node" in {i.name for i in kind.interfaces}
     }
-    assert shown == {entity.__name__ for entity in PREFIXES}
+    assert shown == {shown_as(entity) for entity in PREFIXES}
     assert set(BY_IDS) == set(ENTITIES)
 
 
@@ -49,6 +55,7 @@ async def everything(make: Make) -> tuple[Any, dict[str, str]]:
     portfolio = await make.portfolio(client)
     instrument = await make.instrument(f"S{next(make.numbers)}")
     position = await ledger.position(make, portfolio, instrument)
+    program = await partners.program(make)
     rows: list[Any] = [
         admin.book,
         client,
@@ -64,7 +71,13 @@ async def everything(make: Make) -> tuple[Any, dict[str, str]]:
         await people.party(make, client),
         await people.notification(make, admin.user),
         await jobs.dead(make),
+        program.account,
+        program.key,
+        await partners.glass(make, admin.user, await make.book()),
         await trading.order(make, portfolio, instrument, admin.user),
+        await trail.event(make, "Client", client.id),
+        await announcements.announcement(make, admin.user),
+        admin.session,
     ]
     ids = {id_of(row).rpartition("_")[0]: id_of(row) for row in rows}
     assert admin.user.unit_id
@@ -76,7 +89,7 @@ async def test_any_object_is_read_again_by_its_id(gql: Gql, make: Make) -> None:
     assert set(ids) == set(ENTITIES)
     for prefix, node_id in ids.items():
         found = (await gql.as_(admin).run(NODE, id=node_id))["node"]
-        assert found == {"__typename": ENTITIES[prefix].__name__, "id": node_id}
+        assert found == {"__typename": shown_as(ENTITIES[prefix]), "id": node_id}
     wanted = [*reversed(ids.values()), encode("client", UUID(int=7)), *ids.values()]
     found = (await gql.as_(admin).run(NODES, ids=wanted))["nodes"]
     assert [node and node["id"] for node in found] == [*reversed(ids.values()), None, *ids.values()]

@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from domain.access import Role
+from domain.announcements import AnnouncementKind
 from domain.ledger import TransactionKind
 from domain.notifications import NotificationKind
 from domain.orders import OrderStatus
 from domain.paging import Cursor, Direction
 from domain.text import fold
 from graph.ids import encode, id_of
-from tests.factories import jobs, ledger, people, trading
+from tests.factories import announcements, jobs, ledger, partners, people, trading, trail
 from tests.factories.firm import SignedIn
 from tests.strategies.lists import filters
 from tests.support.gql import Gql
@@ -31,6 +32,8 @@ ROOT: Final = [listing for listing in LISTINGS if not listing.nested]
 NESTED: Final = [listing for listing in LISTINGS if listing.nested]
 # Names that are equal, that differ in case or accents alone, and that sort differently by code point.
 NAMES: Final = ["Zoe", "zoë", "ZOE", "Zoë", "", "Ärzte", "Arzte", "b", "B", "ß", "ss", "李", "😀", "a b", "a-b", "Zoe"]
+# What has a history of its own.
+HISTORIES: Final = ("Book", "Client", "Household", "Portfolio", "Order", "User")
 DAYS: Final = [date(2025, 1, 6) + timedelta(days=number % 4) for number in range(30)]
 
 
@@ -80,18 +83,44 @@ async def known(stage: Stage) -> Known:
     for number in range(9):
         failed_at = at - timedelta(days=number % 4)
         await jobs.dead(make, name=["books.count", "x.count"][number % 2], failed_at=failed_at)
+    programs = [await partners.program(make) for _ in NAMES]
+    for number in range(30):
+        await partners.key(make, programs[0].user, created_at=at - timedelta(days=number % 5))
+        who = programs[number % 3].user
+        await partners.glass(make, who, books[number % 4], granted_at=at - timedelta(days=number % 5))
+    for number in range(9):
+        announced = {"kind": list(AnnouncementKind)[number % 2], "announced_at": at - timedelta(days=number % 4)}
+        await announcements.announcement(make, admin.user, **announced)
+    orders = await stage.owner.fetch("select id from orders order by id limit 2")
+    accounts = [program.user for program in programs]
+    histories: tuple[Any, ...] = (books, clients, households, portfolios, orders, accounts)
+    for history, objects in zip(HISTORIES, histories, strict=True):
+        for number in range(8):
+            # More of the first than of the second.
+            row = objects[number // 7]
+            done_at = at - timedelta(days=number % 4)
+            await trail.event(make, history, row["id"] if history == "Order" else row.id, occurred_at=done_at)
     rows: dict[str, list[Any]] = {
         "book": books,
         "client": clients,
         "household": households,
         "instrument": instruments,
         "portfolio": portfolios,
+        "user": [program.user for program in programs],
     }
     ids: dict[str, list[str]] = {prefix: [id_of(row) for row in found] for prefix, found in rows.items()}
     ids["team"] = [encode("team", book.team_id) for book in books]
-    return Known(
-        admin, ids, {"Client": id_of(clients[0]), "Portfolio": id_of(portfolios[0]), "Household": id_of(households[0])}
-    )
+    ids["unit"] = [encode("unit", book.unit_id) for book in books]
+    parents = {
+        "Book": books[0],
+        "Client": clients[0],
+        "Household": households[0],
+        "Portfolio": portfolios[0],
+        "ServiceAccount": programs[0].account,
+    }
+    parents_of = {kind: id_of(row) for kind, row in parents.items()}
+    parents_of |= {"Order": encode("order", orders[0]["id"]), "User": ids["user"][0]}
+    return Known(admin, ids, parents_of)
 
 
 @pytest.fixture
@@ -291,7 +320,7 @@ async def test_a_cursor_of_another_list_is_refused(gql: Gql) -> None:
 @pytest.mark.parametrize("listing", NESTED, ids=repr)
 async def test_nested_pages_of_all_parents_are_one_statement(stage: Stage, gql: Gql, listing: Listing) -> None:
     seen: list[str] = []
-    children = {"Client": "clients", "Portfolio": "portfolios", "Household": "households"}[listing.parent]
+    children = f"{listing.parent[0].lower()}{listing.parent[1:]}s"
     document = (
         f"{{ {children}(first: 50) {{ nodes {{ id "
         f"a: {listing.name}(first: 3) {{ totalCount nodes {{ id }} }} "

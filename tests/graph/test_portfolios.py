@@ -205,7 +205,7 @@ async def test_a_page_beneath_a_list_is_at_most_fifty(desk: Desk) -> None:
 
 DEEP = """
 {
-    clients(first: 50) {
+    clients(first: 40) {
         nodes {
             portfolios {
                 targets { weight }

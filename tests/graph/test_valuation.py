@@ -449,7 +449,7 @@ async def test_an_empty_client_is_worth_nothing(desk: Desk) -> None:
 
 MANY = """
 query ($asOf: Date) {
-    clients(first: 50) {
+    clients(first: 30) {
         nodes {
             wealth(asOf: $asOf) { totalAssets { amount } allocation { byInstrument { instrument { symbol } } } }
             household { wealth(asOf: $asOf) { totalAssets { amount } } }

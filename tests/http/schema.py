@@ -15,6 +15,7 @@ from strawberry.types.scalar import ScalarDefinition
 
 from domain.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from domain.origin import Origin
+from graph.disclosure import DISCREET, Disclosure
 from graph.http.schema import Schema
 from graph.limits import Limits
 
@@ -71,6 +72,14 @@ class TestContext:
     @property
     def signed_in(self) -> bool:
         return self.session is not None
+
+    @property
+    def holder(self) -> str:
+        return self.session.token if self.session else "nobody"
+
+    @property
+    def meter(self) -> None:
+        """Nobody counts."""
 
     def fresh(self) -> Self:
         return replace(self, memory={})
@@ -269,6 +278,6 @@ class Subscription:
         yield Thing(name=object())  # type: ignore[arg-type]  # what a serializer cannot write
 
 
-def make_schema(limits: Limits | None = None, *, open_schema: bool = False) -> Schema:
+def make_schema(limits: Limits | None = None, disclosure: Disclosure = DISCREET) -> Schema:
     config = StrawberryConfig(scalar_map=SCALARS)
-    return Schema(Query, Mutation, Subscription, config=config, limits=limits, open_schema=open_schema)
+    return Schema(Query, Mutation, Subscription, config=config, limits=limits, disclosure=disclosure)

@@ -116,6 +116,16 @@ async def test_a_handful_of_mistakes_is_enough(api: Served) -> None:
     assert len(answer.json()["errors"]) == 5
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["{ %s }", "{ hello(%s: 1) }", "query ($%s: Int!) { hello }", "{ ...%s }", "{ hello @%s }", "query %s { nope }"],
+)
+async def test_what_is_told_of_a_mistake_is_short(api: Served, query: str) -> None:
+    answer = await api.post(query % ("x" * 90_000))
+    assert code(answer.json()) == "VALIDATION_ERROR"
+    assert len(answer.content) < 3_000
+
+
 async def test_deep_variables_are_no_bug(api: Served) -> None:
     deep: Any = 1
     for _ in range(900):

@@ -7,6 +7,7 @@ from graphql import get_introspection_query, parse
 
 from domain.origin import Origin
 from graph import limits
+from graph.disclosure import FRANK
 from graph.http.endpoint import Endpoint
 from graph.limits import Limits, Size, outline, sizes
 from tests.http.conftest import Served
@@ -155,7 +156,7 @@ async def test_the_anonymous_may_ask_for_one_type(api: Served) -> None:
 
 
 async def test_an_open_schema_is_open() -> None:
-    endpoint = Endpoint(make_schema(open_schema=True), Sessions())
+    endpoint = Endpoint(make_schema(disclosure=FRANK), Sessions())
     result = await endpoint.schema.execute(
         get_introspection_query(), context_value=await Sessions().of_request(None, Origin("id"))
     )

@@ -16,7 +16,6 @@ from domain.demo.days import Days
 from domain.demo.firm import Firm
 from domain.demo.listings import LISTINGS
 from domain.entities import Entity
-from domain.errors import Unauthenticated
 from domain.identity import Passwords
 from domain.ledger import Transaction, fold
 from domain.notifications import user_stream
@@ -26,6 +25,7 @@ from domain.transactions import cash_balance, folded
 from persistence import demo
 from persistence.database import OWNER, Database
 from persistence.identity import Identities
+from persistence.keyring import KeyRing
 from persistence.setup import SetupError, connect
 from persistence.sql import columns, compile_statement, read_all
 from persistence.tables import metadata
@@ -131,11 +131,13 @@ async def test_those_who_are_shown_can_sign_in_and_the_service_account_cannot(
     database = await Database.open(small[0], size=1)
     async with database.lend(None, identity=True) as lent:
         identities = Identities(lent)
-        known = [await identities.credential(email) for email in shown.values()]
-        assert [await PASSWORDS.verified(credential, PASSWORD) for credential in known if credential]
-        assert all(known)
-        with pytest.raises(Unauthenticated):
-            await PASSWORDS.verified(await identities.credential("custody@steward.example"), PASSWORD)
+        for email in shown.values():
+            account = await identities.account(email)
+            assert account
+            assert await PASSWORDS.matches(account.credential, PASSWORD), email
+        program = await identities.account("custody@steward.example")
+        assert program
+        assert program.credential is None
     await database.close()
 
 
@@ -144,7 +146,7 @@ async def test_tax_ids_open_for_their_person(small: tuple[str, demo.DemoSummary]
     sealed = {row["id"]: row for row in await stored.fetch("select id, sealed, masked from client_tax_ids")}
     database = await Database.open(small[0], size=1)
     async with database.lend(None, identity=True) as lent:
-        vault = Vault(lent, FIELD_KEY)
+        vault = Vault(lent, KeyRing(FIELD_KEY))
         for dossier in dossiers:
             row = sealed[dossier.client.id]
             assert await vault.open(dossier.client.id, row["sealed"]) == dossier.tax_id

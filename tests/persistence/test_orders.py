@@ -12,12 +12,12 @@ from domain.orders import AwaitingFilter, OrderFilter, OrderStatus, Side
 from domain.orders import Order as DomainOrder
 from domain.paging import Direction, Order, PageRequest
 from graph.context import Services
-from persistence.database import Lent
 from persistence.listing import Listing
 from persistence.orders import ClientOrders, Orders
 from persistence.sql import Statement
 from tests.factories.firm import Make
 from tests.factories.trading import order
+from tests.support.plans import most_rows, plan
 from tests.support.stage import Stage
 
 ORDERS: Final = 100_000
@@ -81,27 +81,6 @@ async def firm(stage: Stage) -> Firm:
     )
 
 
-async def plan(firm: Firm, viewer: Viewer, listing: Listing[Any], request: PageRequest, **values: Any) -> list[str]:
-    """What PostgreSQL does for a page, line by line."""
-    told: list[str] = []
-
-    async with firm.services.doors.database.lend(viewer) as lent:
-        explaining = Lent(lent.connection, lambda _: None)
-
-        async def rows(statement: Statement, given: Any) -> list[Any]:
-            text = f"explain (analyze, costs off, timing off, summary off) {statement.text}"
-            found = await lent.connection.fetch(text, *statement.arguments({**given, **values}))
-            told.extend(row[0] for row in found)
-            return []
-
-        explaining.rows = rows  # type: ignore[method-assign, assignment] # asks for the plan instead of the rows
-        if values:
-            await listing.pages(explaining, viewer, values["keys"], request)
-        else:
-            await listing.page(explaining, viewer, request)
-    return told
-
-
 def asked(by: str = "PLACED_AT", **cut: Any) -> PageRequest:
     return PageRequest(order=Order(by, Direction.DESC), filter=OrderFilter(**cut), first=25)
 
@@ -122,7 +101,7 @@ ROOT: Final = {
 @pytest.mark.parametrize("name", ROOT)
 @pytest.mark.parametrize("who", ["advisor", "admin"])
 async def test_a_page_reads_no_more_than_it_needs(firm: Firm, name: str, who: str) -> None:
-    told = await plan(firm, getattr(firm, who), Orders.listing, ROOT[name])
+    told = await plan(firm.services, getattr(firm, who), Orders.listing, ROOT[name])
     text = "\n".join(told)
     assert "Seq Scan on orders" not in text, text
     # One of fifty books: rows of others are passed over on the way, and never all of them.
@@ -132,7 +111,7 @@ async def test_a_page_reads_no_more_than_it_needs(firm: Firm, name: str, who: st
 @pytest.mark.parametrize("who", ["advisor", "admin"])
 async def test_orders_of_an_instrument_are_found_by_it(firm: Firm, who: str) -> None:
     for instrument_id in (firm.instrument_id, UUID(int=7)):
-        told = await plan(firm, getattr(firm, who), Orders.listing, asked(instrument_ids=(instrument_id,)))
+        told = await plan(firm.services, getattr(firm, who), Orders.listing, asked(instrument_ids=(instrument_id,)))
         assert "Seq Scan on orders" not in "\n".join(told), told
 
 
@@ -141,7 +120,7 @@ async def test_orders_of_an_instrument_are_found_by_it(firm: Firm, who: str) -> 
 async def test_a_page_beneath_a_parent_reads_no_more_than_it_needs(
     firm: Firm, listing: Listing[Any], key: str, request_: PageRequest
 ) -> None:
-    told = await plan(firm, firm.supervisor, listing, request_, keys=[getattr(firm, key)])
+    told = await plan(firm.services, firm.supervisor, listing, request_, keys=[getattr(firm, key)])
     assert "Seq Scan on orders" not in "\n".join(told), told
     assert most_rows(told) <= 100, told
 
@@ -160,14 +139,3 @@ async def test_what_open_orders_reserve_is_read_from_the_open_ones_alone(firm: F
         lent.rows = rows  # type: ignore[method-assign, assignment] # asks for the plan as well
         await repository.reserved(firm.advisor, firm.portfolio_id, "INR", firm.instrument_id)
     assert any("orders_open_portfolio_idx" in line for line in seen), seen
-
-
-def most_rows(told: list[str]) -> int:
-    """The most rows that any step of a plan has read, those that it threw away included."""
-    numbers = [0]
-    for line in told:
-        for mark in ("rows=", "Rows Removed by Filter: "):
-            if mark in line:
-                digits = line.rpartition(mark)[2].split()[0].rstrip(")")
-                numbers.append(int(float(digits)))
-    return max(numbers)

@@ -40,12 +40,15 @@ from pg_constraint where connamespace = 'public'::regnamespace and contype = any
 INDEXES = "select tablename, indexdef from pg_indexes where schemaname = 'public' order by indexname"
 COLUMNS = """
 select table_name, column_name, data_type, is_nullable, numeric_precision, numeric_scale
-from information_schema.columns where table_schema = 'public' and table_name <> 'alembic_version' order by 1, 2
+from information_schema.columns join information_schema.tables using (table_schema, table_name)
+where table_schema = 'public' and table_type = 'BASE TABLE' and table_name <> 'alembic_version' order by 1, 2
 """
-# A table that anybody could read: its owner has forgotten whose rows it holds.
+# A table that anybody could read: its owner has forgotten whose rows it holds. A view that asks as its invoker is under
+# the policies of its tables.
 UNGUARDED = """
 select c.relname from pg_class c
 where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'm', 'v') and c.relname <> 'alembic_version'
+    and not (c.relkind = 'v' and coalesce('security_invoker=true' = any(c.reloptions), false))
     and not (c.relrowsecurity and exists (select from pg_policy where polrelid = c.oid))
 order by 1
 """

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from graph.server import DEMO_PASSWORD
+from tests.support.probing import GENEROUS
 from tests.support.steward import Steward, ask, sign_in
 
 KILLS = int(os.environ.get("SOAK_KILLS", "100"))
@@ -90,7 +91,7 @@ def recorded(address: str, token: str, portfolio_id: str) -> list[str]:
 
 def test_nothing_is_lost_and_nothing_doubled_whatever_is_killed(steward: Steward) -> None:
     chance = random.Random(9)
-    process, address = steward.serve()
+    process, address = steward.serve(**GENEROUS)
     token = sign_in(address, "admin@steward.example", DEMO_PASSWORD)
     portfolio = ask(address, FIRST, token)["data"]["portfolios"]["nodes"][0]
     before = recorded(address, token, portfolio["id"])
@@ -102,7 +103,7 @@ def test_nothing_is_lost_and_nothing_doubled_whatever_is_killed(steward: Steward
         time.sleep(chance.uniform(0.05, 0.5))
         process.kill()
         process.wait()
-        process, address = steward.serve()
+        process, address = steward.serve(**GENEROUS)
         for writer in writers:
             writer.address = address
     for writer in writers:

@@ -21,12 +21,13 @@ from graph.settings import Environment, Settings
 from persistence.database import driver_arguments
 from persistence.embedded import EmbeddedServer
 from tests.support.balance import as_the_broker_has_it, balanced
+from tests.support.probing import GENEROUS
 from tests.support.steward import Steward, ask, sign_in
 
 PLACEMENTS = int(os.environ.get("SOAK_ORDERS", "1000"))
 KILLS = int(os.environ.get("SOAK_ORDER_KILLS", "20"))
 DESKS = 5
-SETTINGS = {"PAPER_LARGEST_FILL": "4", "JOB_HEARTBEAT": "1", "ACCESS_MINUTES": "1440"}
+SETTINGS = {"PAPER_LARGEST_FILL": "4", "JOB_HEARTBEAT": "1", "ACCESS_MINUTES": "1440", **GENEROUS}
 PLACE = """mutation ($input: PlaceOrderInput!) {
     placeOrder(input: $input) { order { id status quantity } userErrors { code message } }
 }"""

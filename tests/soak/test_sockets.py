@@ -9,6 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from graph.server import DEMO_PASSWORD
+from tests.support.probing import GENEROUS
 from tests.support.served import Served, Socket
 from tests.support.steward import Steward, ask, sign_in
 
@@ -53,7 +54,7 @@ async def opened(address: Served, token: str) -> Socket:
 
 @pytest.mark.usefixtures("many_files")
 async def test_every_socket_hears_of_a_change(steward: Steward) -> None:
-    _, address = steward.serve()
+    _, address = steward.serve(**GENEROUS)
     admin = sign_in(address, "admin@steward.example", DEMO_PASSWORD)
     client = ask(address, CLIENT, admin)["data"]["clients"]["nodes"][0]
     members = client["book"]["memberships"]

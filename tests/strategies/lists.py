@@ -17,6 +17,7 @@ TEXTS: Final = {
     "currency": ["INR", "USD"],
     "names": ["books.count", "nothing"],
     "accountNumber": ["ACC-000001", "x"],
+    "actions": ["tests.change", "clients.update"],
 }
 
 
@@ -27,6 +28,8 @@ def _values(leaf: Leaf, ids: Mapping[str, Sequence[str]]) -> st.SearchStrategy[A
         return st.sampled_from(ids[leaf.prefix])
     if leaf.kind.name == "Date":
         return st.sampled_from(DAYS)
+    if leaf.kind.name == "DateTime":
+        return st.sampled_from([f"{day}T12:00:00Z" for day in DAYS])
     if leaf.kind.name == "Boolean":
         return st.booleans()
     return st.sampled_from(TEXTS.get(leaf.field, ["INR", "XNSE", "Financials", "x"]))

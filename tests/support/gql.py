@@ -6,6 +6,8 @@ import httpx
 
 from graph.context import Services
 
+VARYING = frozenset({"timestamp", "requestId"})
+
 
 class Answer(dict[str, Any]):
     """The body of an answer."""
@@ -20,6 +22,15 @@ class Answer(dict[str, Any]):
     def codes(self) -> list[str]:
         """The codes of the errors, in order."""
         return [error["extensions"]["code"] for error in self.get("errors", [])]
+
+    @property
+    def steady(self) -> Any:
+        """What the answer says that does not differ from one request to another like it."""
+        kept = [
+            {**error, "extensions": {name: each for name, each in error["extensions"].items() if name not in VARYING}}
+            for error in self.get("errors", [])
+        ]
+        return {"data": self.get("data"), "errors": kept}
 
 
 class Gql:

@@ -40,7 +40,12 @@ PLAIN: Final = {
     "Date": "2026-01-05",
     "DateTime": "2026-01-05T04:00:00Z",
     "Float": 1.0,
+    "JSON": {"theme": "dark"},
 }
+
+
+# What a field names by its part: an actor is a user, and an object may be a client.
+PARTS: Final = {"actor": "user", "object": "client"}
 
 
 class Leaf:
@@ -61,7 +66,8 @@ class Leaf:
         if self.kind.name != "ID":
             return None
         name = self.field.removesuffix("s")
-        return "".join(f"_{mark.lower()}" if mark.isupper() else mark for mark in name).removesuffix("_id")
+        part = "".join(f"_{mark.lower()}" if mark.isupper() else mark for mark in name).removesuffix("_id")
+        return PARTS.get(part, part)
 
     def __repr__(self) -> str:
         """Where it is."""

@@ -22,6 +22,7 @@ class Steward:
     def __init__(self, state: Path) -> None:
         self.state = state
         self.running: list[subprocess.Popen[str]] = []
+        self.logs: dict[int, Path] = {}
 
     def environment(self, **more: str) -> dict[str, str]:
         """The settings: no demo firm, any free port, and what is given."""
@@ -42,22 +43,32 @@ class Steward:
         )
 
     def serve(self, **more: str) -> tuple["subprocess.Popen[str]", str]:
-        """Start a server; gives it and its address, once it says that it serves."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "graph.cli", "serve"],
-            cwd=ROOT,
-            env=self.environment(**more),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        """Start a server; gives it and its address, once it says that it serves.
+
+        It writes to a file: a pipe that nobody reads would stop it when it is full.
+        """
+        self.state.parent.mkdir(parents=True, exist_ok=True)
+        log = self.state.parent / f"served-{len(self.running)}.log"
+        with log.open("w") as stream:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "graph.cli", "serve"],
+                cwd=ROOT,
+                env=self.environment(**more),
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         self.running.append(process)
-        printed = ""
-        for line in process.stdout or ():
-            printed += line
-            if found := re.search(r"serving at (http://\S+)/graphql", line):
-                return process, found[1]
-        raise AssertionError(printed)
+        self.logs[process.pid] = log
+        while not (found := re.search(r"serving at (https?://\S+)/graphql", self.printed(process))):
+            if process.poll() is not None:
+                raise AssertionError(self.printed(process))
+            time.sleep(0.05)
+        return process, found[1]
+
+    def printed(self, server: "subprocess.Popen[str]") -> str:
+        """What a server has written by now."""
+        return self.logs[server.pid].read_text()
 
     def postgres(self) -> list[str]:
         """The command lines of this state directory's PostgreSQL, if it runs."""

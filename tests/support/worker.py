@@ -33,7 +33,8 @@ QUICK: Final = Pace(
 
 def worker_of(services: Services, jobs: Sequence[domain_jobs.Job] = JOBS, pace: Pace = QUICK, **given: Any) -> Worker:
     """A worker that has little patience, and no schedules unless they are given: no clock interferes with a test."""
-    return Worker(services.doors, services.gateways, jobs=jobs, pace=pace, **{"schedules": (), **given})
+    given = {"schedules": (), "observer": services.observer, **given}
+    return Worker(services.doors, services.gateways, jobs=jobs, pace=pace, **given)
 
 
 @asynccontextmanager

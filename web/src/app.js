@@ -26,8 +26,8 @@ function Page() {
     h(SignInBar, { session, state, demos: config.signIns }),
     h(GraphiQL, {
       fetcher,
-      // Undefined: ask for it. Outside development nobody reads the schema before signing in.
-      schema: state.user || config.openSchema ? undefined : null,
+      // Undefined: ask for it. A server may show its schema to anybody, to those who have signed in, or to nobody.
+      schema: config.introspection === 'open' || (state.user && config.introspection !== 'off') ? undefined : null,
       plugins: panels,
       visiblePlugin: firstPanel,
       defaultEditorToolsVisibility: 'variables',

@@ -1,0 +1,92 @@
+"""What the endpoint asks of whoever counts: budgets by the minute, and what answers say of them."""
+
+from collections.abc import Mapping, MutableMapping
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import msgspec
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message, Send
+
+from domain.errors import RateLimited
+from domain.origin import Origin
+
+STATE: Final = "rates"
+# Browsers show a page of another site only the headers that are named to them.
+EXPOSED: Final = ("retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What a caller has left of a budget, and when it is whole again: as a moment, and in seconds from now."""
+
+    limit: int
+    remaining: int
+    resets_at: datetime
+    seconds: int
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """As the usual headers say it."""
+        return {
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(self.remaining),
+            "RateLimit-Reset": str(self.seconds),
+        }
+
+
+class OverLimit(RateLimited):
+    """A budget is used up."""
+
+    def __init__(self, message: str, standing: Standing) -> None:
+        super().__init__(message, retry_after=max(1, standing.seconds))
+        self.standing = standing
+
+
+class Bill(Protocol):
+    """What an operation was charged, until it is settled."""
+
+    @property
+    def standing(self) -> Standing:
+        """What the caller has left now that it is charged."""
+
+    async def settle(self, actual: int) -> Standing:
+        """Give back what was not needed, and say what the caller has left."""
+
+
+class Meter(Protocol):
+    """Charges the operations of one caller."""
+
+    async def request(self) -> None:
+        """Count an operation on a socket as a request. Raises RateLimited."""
+
+    async def charge(self, points: int, by_address: int = 0) -> Bill:
+        """Charge points, some to the address as well. Raises RateLimited, or TooComplex if a minute never has them."""
+
+
+class Gate(Protocol):
+    """Counts requests before anything is read of them."""
+
+    async def admit(self, token: str | None, origin: Origin) -> Standing:
+        """Count a request to whom its token names, else to its address. Raises RateLimited."""
+
+    async def failed(self, origin: Origin) -> None:
+        """Count a token that was none to the address."""
+
+
+def note(scope: MutableMapping[str, Any], standing: Standing) -> None:
+    """Keep for the answer what its headers are to say."""
+    scope.setdefault("state", {})[STATE] = standing
+
+
+def stating(send: Send, scope: MutableMapping[str, Any]) -> Send:
+    """A `send` that adds to the answer what was noted of the budget."""
+
+    async def wrapped(message: Message) -> None:
+        standing = scope.get("state", {}).get(STATE)
+        if message["type"] == "http.response.start" and standing is not None:
+            headers = MutableHeaders(raw=list(message.get("headers", ())))
+            headers.update(standing.headers)
+            message = {**message, "headers": headers.raw}
+        await send(message)
+
+    return wrapped

@@ -1,0 +1,188 @@
+"""Watching what the server does: each request, operation, statement and job is counted, logged and traced here."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from graph.http.request_id import request_id
+from graph.metrics import UNNAMED, Metrics
+from graph.running import Running, current, running
+from graph.traces import Span, Traces
+from persistence.database import Watch
+
+access: Final = logging.getLogger("steward.access")
+
+FIRST_ERROR: Final = 400
+FAILED: Final = 500
+
+
+class Observer(Watch):
+    """Whoever watches one application. It asks the database nothing, and keeps nothing of what passes by."""
+
+    def __init__(self, metrics: Metrics | None = None, traces: Traces | None = None) -> None:
+        self.metrics = metrics or Metrics()
+        self.traces = traces or Traces()
+        self.sockets = 0
+
+    def statement(self, text: str) -> AbstractContextManager[object]:
+        """A statement that a repository runs."""
+        self.metrics.statements.inc()
+        if (now := running()) is not None:
+            now.statements += 1
+        return self.traces.statement(text)
+
+    def waited(self, seconds: float) -> None:
+        """How long somebody has waited for a connection of the pool."""
+        self.metrics.pool_wait.observe(seconds)
+
+    @contextmanager
+    def request(self, scope: Scope) -> Iterator[Running]:
+        """An HTTP request, to the last byte of its answer."""
+        made = Running(request_id(scope))
+        with current(made), self.traces.request(scope, made.request_id) as span:
+            try:
+                yield made
+            except Exception:
+                # What nobody caught is answered further out.
+                made.status = made.status or FAILED
+                raise
+            finally:
+                span.set_attribute("http.response.status_code", made.status or 0)
+                self.metrics.answered(scope["method"], made)
+                if made.asked or (made.status or FIRST_ERROR) >= FIRST_ERROR:
+                    log_access(made, method=scope["method"], status=made.status)
+
+    @contextmanager
+    def socket(self) -> Iterator[None]:
+        """A WebSocket, from its opening to its end."""
+        self.sockets += 1
+        try:
+            with self.metrics.sockets.track_inprogress():
+                yield
+        finally:
+            self.sockets -= 1
+
+    @contextmanager
+    def message(self, of_request: str) -> Iterator[Running]:
+        """An operation on a socket."""
+        made = Running(of_request)
+        with current(made):
+            try:
+                yield made
+            finally:
+                self.metrics.done(made)
+                log_access(made)
+
+    @contextmanager
+    def operation(self) -> Iterator[None]:
+        """The span of an operation, named when it is over, for only then it has been read."""
+        now = running()
+        with self.traces.span("operation") as span:
+            try:
+                yield
+            finally:
+                if now is not None:
+                    _describe(span, now)
+
+    @contextmanager
+    def subscription(self) -> Iterator["Subscribed"]:
+        """A subscription, while it is open."""
+        now = running()
+        field = now.field if now else "unknown"
+        with self.metrics.subscriptions.labels(field).track_inprogress():
+            yield Subscribed(self.metrics, field)
+
+    @contextmanager
+    def job(self, name: str, number: int) -> Iterator["Attempted"]:
+        """An attempt at a job; whoever makes it says what comes of it."""
+        made = Running(f"job {number}", name)
+        attempted = Attempted()
+        with current(made), self.traces.span(f"job {name}", job=number) as span:
+            try:
+                yield attempted
+            finally:
+                if attempted.outcome != "done":
+                    span.failed()
+                self.metrics.jobs.labels(name, attempted.outcome).inc()
+                self.metrics.job_seconds.labels(name).observe(made.seconds)
+
+
+class Subscribed:
+    """An open subscription, as it delivers events."""
+
+    def __init__(self, metrics: Metrics, field: str) -> None:
+        self._lag = metrics.event_lag
+        self._delivered = metrics.events.labels(field)
+
+    def delivers(self, lag: timedelta | None) -> None:
+        """Before some events are handed over; `lag` is how old the last is, unless it was only caught up with."""
+        if lag is not None:
+            self._lag.observe(lag.total_seconds())
+
+    def delivered(self, events: int) -> None:
+        """When so many have been taken."""
+        self._delivered.inc(events)
+
+
+class Attempted:
+    """What has come of an attempt at a job: done, failed, dead or cut."""
+
+    __slots__ = ("outcome",)
+
+    def __init__(self) -> None:
+        self.outcome = "failed"
+
+
+def _describe(span: Span, now: Running) -> None:
+    span.rename(f"{now.kind} {now.operation or UNNAMED}")
+    span.set_attribute("graphql.operation.type", now.kind)
+    span.set_attribute("graphql.operation.name", now.operation or "")
+    span.set_attribute("steward.statements", now.statements)
+    if now.codes:
+        span.set_attribute("steward.codes", now.codes)
+        span.failed()
+
+
+def log_access(made: Running, **more: Any) -> None:
+    """The one line of an operation, or of a request that was turned away: never its variables or its text."""
+    if not access.isEnabledFor(logging.INFO):
+        return
+    told: dict[str, Any] = {**more, "codes": made.codes or None, "ms": round(made.seconds * 1000, 1)}
+    if made.asked:
+        told |= {"type": made.kind, "statements": made.statements, "cost": made.cost}
+        if made.kind == "subscription":
+            told["events"] = made.results
+    access.info(
+        "operation" if made.asked else "request",
+        extra={key: value for key, value in told.items() if value is not None},
+    )
+
+
+class Observing:
+    """The ASGI middleware around the whole application, by which the observer sees requests and sockets."""
+
+    def __init__(self, app: ASGIApp, observer: Observer) -> None:
+        self._app = app
+        self._observer = observer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, and watch."""
+        if scope["type"] == "websocket":
+            with self._observer.socket():
+                await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        with self._observer.request(scope) as made:
+
+            async def sending(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    made.status = message["status"]
+                await send(message)
+
+            await self._app(scope, receive, sending)

@@ -1,0 +1,127 @@
+"""What runs at present: the request, the operation on a socket or the job that log lines and metrics speak of."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import perf_counter
+from typing import Any, Final
+from uuid import UUID
+
+from graphql import FieldNode, OperationDefinitionNode, get_operation_ast
+from strawberry.types import ExecutionContext, ExecutionResult
+
+# Names are the clients' own choice.
+LONGEST_NAME: Final = 64
+
+
+class Running:
+    """One request, operation or job, while it runs; tasks that it starts know it too."""
+
+    __slots__ = (
+        "began",
+        "codes",
+        "cost",
+        "execution",
+        "job",
+        "request_id",
+        "results",
+        "statements",
+        "status",
+        "viewer",
+    )
+
+    def __init__(self, request_id: str, job: str | None = None) -> None:
+        self.request_id = request_id
+        self.job = job
+        self.began = perf_counter()
+        self.viewer: UUID | None = None
+        self.execution: ExecutionContext | None = None
+        self.status: int | None = None
+        self.codes: list[str] = []
+        self.cost: int | None = None
+        self.results = 0
+        self.statements = 0
+
+    @property
+    def seconds(self) -> float:
+        """For how long it has run."""
+        return perf_counter() - self.began
+
+    @property
+    def asked(self) -> bool:
+        """Whether an operation was asked for, well-formed or not."""
+        return self.execution is not None
+
+    @property
+    def operation(self) -> str | None:
+        """The operation's name, as its client calls it; none for an anonymous one."""
+        if (found := self._definition()) is not None:
+            return found.name.value[:LONGEST_NAME] if found.name else None
+        return None
+
+    @property
+    def kind(self) -> str:
+        """Query, mutation or subscription; `unknown` for what cannot be read."""
+        found = self._definition()
+        return found.operation.value if found is not None else "unknown"
+
+    @property
+    def field(self) -> str:
+        """The first field that is asked for: a subscription has no other."""
+        found = self._definition()
+        fields = found.selection_set.selections if found is not None else ()
+        return next((each.name.value for each in fields if isinstance(each, FieldNode)), "unknown")
+
+    def _definition(self) -> OperationDefinitionNode | None:
+        execution = self.execution
+        if execution is None or execution.graphql_document is None:
+            return None
+        return get_operation_ast(execution.graphql_document, execution.operation_name)
+
+    def saw(self, result: ExecutionResult) -> None:
+        """Note what an answer, or an event of a subscription, says of errors and of cost."""
+        self.results += 1
+        for error in result.errors or ():
+            self.failed(str((error.extensions or {}).get("code", "INTERNAL")))
+        if result.extensions and "cost" in result.extensions:
+            self.cost = result.extensions["cost"].get("actual")
+
+    def failed(self, code: str) -> None:
+        """Note the code of an error; an endless subscription keeps a handful."""
+        if len(self.codes) < 10:  # noqa: PLR2004 - a handful
+            self.codes.append(code)
+
+    def told(self) -> dict[str, Any]:
+        """What each log line says of it: ids alone, never names of people."""
+        told = {
+            "request_id": self.request_id,
+            "viewer": str(self.viewer) if self.viewer else None,
+            "operation": self.operation,
+            "job": self.job,
+        }
+        return {name: value for name, value in told.items() if value is not None}
+
+
+# The one thing that is no parameter: log lines and statements come from anywhere below.
+_CURRENT: Final[ContextVar[Running | None]] = ContextVar("running", default=None)
+
+
+def running() -> Running | None:
+    """What runs at present, if anything does."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def current(made: Running) -> Iterator[Running]:
+    """Let something be what runs until the end of the block."""
+    before = _CURRENT.set(made)
+    try:
+        yield made
+    finally:
+        _CURRENT.reset(before)
+
+
+def seen_by(viewer: UUID) -> None:
+    """Note whose request it is."""
+    if (now := _CURRENT.get()) is not None:
+        now.viewer = viewer

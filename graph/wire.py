@@ -1,0 +1,75 @@
+"""HTTP as it comes from the wire: uvicorn waits for a request's head for ever, and takes one of any size."""
+
+from asyncio import TimerHandle, Transport
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from graph.http.headers import SAFETY
+
+# Longer than what the slowest honest client needs; balancers and browsers open connections ahead of use.
+HEAD_SECONDS: Final = 30.0
+HEAD_BYTES: Final = 65_536
+ENCODED: Final = [(name.lower().encode(), value.encode()) for name, value in SAFETY.items()]
+TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class Wire(HttpToolsProtocol):
+    """uvicorn's protocol, which ends a connection whose request's head is slow to come, or too large."""
+
+    head_seconds = HEAD_SECONDS
+    head_bytes = HEAD_BYTES
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: TimerHandle | None = None
+        self._size = 0
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, with the headers that every answer has."""
+        self.server_state.default_headers, before = ENCODED, self.server_state.default_headers
+        super().send_400_response(msg)
+        self.server_state.default_headers = before
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._come()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the rest of a head; between two requests uvicorn itself waits."""
+        super().on_message_begin()
+        self._size = 0
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless the head has not ended by now; the parser keeps a header of any length until it ends."""
+        super().data_received(data)
+        if self._waiting is not None:
+            self._size += len(data)
+            if self._size > self.head_bytes and not self.transport.is_closing():
+                self.send_400_response("The head of the request is too large.")
+
+    def on_headers_complete(self) -> None:
+        """The head has come."""
+        self._come()
+        super().on_headers_complete()
+
+    def _wait(self) -> None:
+        self._come()
+        self._waiting = self.loop.call_later(self.head_seconds, self._end)
+
+    def _come(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _end(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(TOO_SLOW)
+            self.transport.close()

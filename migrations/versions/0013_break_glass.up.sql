@@ -1,0 +1,66 @@
+-- Breaking the glass: the way to a book that one does not see yet, and sight of it that changes nothing.
+
+CREATE INDEX glass_accesses_granted_at_id_idx ON glass_accesses (granted_at, id);
+
+-- The book of an id, or that of a client, for whoever has signed in and is no end client: it is asked before the policies
+-- show the book, and tells no more than where it lies.
+create function book_behind(book uuid, client uuid) returns table (book_id uuid, unit_id uuid)
+    language sql stable security definer set search_path = public, pg_temp as $$
+    select b.id, b.unit_id from books b
+    where (b.id = book or b.id = (select c.book_id from clients c where c.id = client))
+        and coalesce(current_setting('steward.user', true), '') <> ''
+        and coalesce(current_setting('steward.clients', true), '') in ('', '{}')
+$$;
+revoke execute on function book_behind(uuid, uuid) from public;
+grant execute on function book_behind(uuid, uuid) to steward_app;
+
+-- As before, with the books that are seen by a broken glass apart from those that are one's own.
+drop function viewer_of(uuid, timestamptz);
+create function viewer_of(session uuid, moment timestamptz)
+    returns table (
+        user_id uuid, session_id uuid, role text, team_id uuid, unit_id uuid, locale text, time_zone text,
+        book_ids uuid[], client_ids uuid[], granted text[], authenticated_at timestamptz, last_used_at timestamptz,
+        glass_ids uuid[]
+    )
+    language sql stable security definer set search_path = public, pg_temp as $$
+    with proof as (
+        select s.id, s.user_id, null::text[] as granted, s.authenticated_at, s.last_used_at
+        from sessions s
+        where s.id = session and s.revoked_at is null and s.expires_at > moment and s.idle_until > moment
+        union all
+        select k.id, k.user_id, k.actions, null, coalesce(k.last_used_at, k.created_at)
+        from service_keys k
+        where k.id = session and k.revoked_at is null and k.expires_at > moment
+    )
+    select u.id, p.id, u.role, u.team_id, u.unit_id, u.locale, u.time_zone,
+        array(
+            select b.id from books b
+            where (u.role = 'BU_MANAGER' and b.unit_id = u.unit_id)
+                or (u.role in ('SUPERVISOR', 'VIEWER') and b.team_id = u.team_id)
+            union
+            select m.book_id from memberships m
+            where u.role <> 'CLIENT' and m.user_id = u.id
+                and m.starts_on <= (moment at time zone u.time_zone)::date
+                and (m.ends_on is null or m.ends_on >= (moment at time zone u.time_zone)::date)
+        ),
+        array(
+            select c.id from clients own
+            join clients c on c.id = own.id or c.household_id = own.household_id
+            where u.role = 'CLIENT' and own.id = u.client_id
+        ),
+        p.granted, p.authenticated_at, p.last_used_at,
+        array(
+            select g.book_id from glass_accesses g
+            where g.user_id = u.id and g.expires_at > moment and g.ended_at is null and u.role <> 'CLIENT'
+        )
+    from proof p join users u on u.id = p.user_id
+    where u.status = 'ACTIVE'
+$$;
+revoke execute on function viewer_of(uuid, timestamptz) from public;
+grant execute on function viewer_of(uuid, timestamptz) to steward_app;
+
+-- The users that are partners' programs, for those who see everything; the policies of users hold for it as well.
+create view service_accounts with (security_invoker = true) as
+    select id, name, sort_name, email, status, created_at, version from users
+    where role = 'SERVICE' and coalesce(current_setting('steward.everything', true), '') = 'on';
+grant select, update on service_accounts to steward_app;

@@ -1,0 +1,44 @@
+"""What destroys personal data: vetted functions of the migration, and a few counts."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.types import Uuid
+
+from domain.privacy import ERASED_NAME, Blanked
+from persistence.clients import clients
+from persistence.identity import users
+from persistence.repository import Repository
+
+# They refuse unless the person's key is destroyed.
+BLANK_CLIENT: Final = select(
+    func.blank_client(bindparam("client_id", type_=Uuid), bindparam("name")).table_valued("orders", "portfolios")
+)
+BLANK_ACCOUNT: Final = select(func.blank_account(bindparam("user_id", type_=Uuid)))
+USERS_OF: Final = select(users.c.id).where(users.c.client_id == bindparam("client_id", type_=Uuid)).order_by(users.c.id)
+REMAINING: Final = (
+    select(func.count()).select_from(clients).where(clients.c.household_id == bindparam("household_id", type_=Uuid))
+)
+
+
+class Privacy(Repository):
+    """Destroys what is left of a person once its key is gone; for whoever sees everything."""
+
+    async def blank_client(self, client_id: UUID) -> Blanked:
+        """Take the texts out of a client's portfolios, orders and ledger."""
+        ((orders, portfolios),) = await self.lent.rows(BLANK_CLIENT, {"client_id": client_id, "name": ERASED_NAME})
+        return Blanked(orders, portfolios)
+
+    async def blank_account(self, user_id: UUID) -> None:
+        """Remove all by which a user signs in, and where it signed in from."""
+        await self.lent.rows(BLANK_ACCOUNT, {"user_id": user_id})
+
+    async def users_of(self, client_id: UUID) -> Sequence[UUID]:
+        """The sign-ins of an end client."""
+        return [row[0] for row in await self.lent.rows(USERS_OF, {"client_id": client_id})]
+
+    async def remaining(self, household_id: UUID) -> int:
+        """How many clients belong to a household."""
+        return int((await self.lent.rows(REMAINING, {"household_id": household_id}))[0][0])

@@ -1,0 +1,2 @@
+// Stands for an optional dependency that nothing here needs.
+export default undefined;
