@@ -162,14 +162,19 @@ class Viewer(msgspec.Struct, frozen=True):
 
     @property
     def sight(self) -> Sight:
-        """What cuts this viewer's rows."""
-        return SIGHT[self.role]
+        """What cuts this viewer's rows; whoever has no place in the firm is as an end client of nobody."""
+        return SIGHT[self.role] if self.is_placed else Sight.CLIENTS
 
     @property
     def can(self) -> frozenset[Action]:
         """The actions its role allows, of which the key of a service account may allow some alone."""
         allowed = ALLOWED[self.role]
         return allowed if self.granted is None else allowed.intersection(self.granted)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it has a place in the firm: who has registered has none until an admin gives it a team."""
+        return self.role is not Role.VIEWER or self.team_id is not None
 
     @property
     def is_system(self) -> bool:

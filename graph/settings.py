@@ -186,14 +186,17 @@ class Settings(SecretSettings, OperationsSettings, MailSettings, RateSettings, S
         return Lives(
             access=timedelta(minutes=self.access_minutes),
             refresh=timedelta(days=self.refresh_days),
-            idle=timedelta(minutes=self.idle_minutes),
+            # A session that cannot be refreshed any more has ended, whatever this says.
+            idle=min(timedelta(minutes=self.idle_minutes), timedelta(days=self.refresh_days)),
         )
 
     @property
     def link_base(self) -> str:
         """Where the links in letters lead: to the frontend, or, where none is known, to the server itself."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.public_url or f"http://{host}:{self.port}"
+        host = "localhost" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not listened on
+        place = f"[{host}]" if ":" in host else host
+        scheme = "https" if self.tls_certificate else "http"
+        return self.public_url or f"{scheme}://{place}:{self.port}"
 
     @property
     def mail_directory(self) -> Path:

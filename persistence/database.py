@@ -14,7 +14,7 @@ from asyncpg.pool import Pool, PoolConnectionProxy
 from sqlalchemy.engine import make_url
 from sqlalchemy.sql.base import Executable
 
-from domain.access import Sight, Viewer
+from domain.access import NOBODY, Sight, Viewer
 from domain.entities import Entity
 from domain.errors import Fault, Invalid, Unauthenticated, Unavailable
 from persistence.sql import Statement, compiled, read_all
@@ -133,11 +133,13 @@ def _told(viewer: Viewer | None, *, identity: bool) -> tuple[Any, ...]:
     if viewer is None:
         return None, "", "", "", "", "on" if identity else ""
     everything = "on" if viewer.sight is Sight.EVERYTHING else ""
+    # The policies tell end clients from the staff by their clients, so that one without any is told of nobody's.
+    clients = viewer.client_ids or ((NOBODY,) if viewer.sight is Sight.CLIENTS else ())
     return (
         None if viewer.is_system else viewer.session_id,
         str(viewer.user_id),
         _identifiers(viewer.book_ids),
-        _identifiers(viewer.client_ids),
+        _identifiers(clients),
         everything,
         "on" if identity else "",
     )

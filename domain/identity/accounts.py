@@ -70,8 +70,13 @@ class Accounts(Protocol):
     async def knows_zone(self, zone: str) -> bool: ...  # noqa: D102
 
 
-async def mail_link(work: Work, user: User, kind: LinkKind, new_address: str | None = None) -> bool:
-    """Have a link mailed to a user whose lock is held, or to its new address; tells whether it was not too many."""
+async def mail_link(
+    work: Work, user: User, kind: LinkKind, new_address: str | None = None, *, void: bool = False
+) -> bool:
+    """Have a link mailed to a user whose lock is held, or to its new address; tells whether it was not too many.
+
+    A `void` one counts like the others, and is never mailed: nobody can tell the two apart.
+    """
     if await work.accounts.count_links(user.id, kind, work.now - LINKS_TIME) >= MOST_LINKS:
         return False
     link = AccountLink(
@@ -82,10 +87,11 @@ async def mail_link(work: Work, user: User, kind: LinkKind, new_address: str | N
         previous_address=user.email if new_address else None,
         created_at=work.now,
         expires_at=work.now + LIVES[kind],
-        used_at=None,
+        used_at=work.now if void else None,
     )
     await work.accounts.add_link(link)
-    work.enqueue(send_link, link.id)
+    if not void:
+        work.enqueue(send_link, link.id)
     return True
 
 
@@ -111,8 +117,15 @@ async def use_link(work: Work, links: Links, kind: LinkKind, token: str) -> tupl
 async def end_all_sessions(work: Work, user_id: UUID) -> None:
     """End all sessions of a user at once, on open sockets too, and the sign-ins that wait for a second factor.
 
-    Whoever holds a service account's key looks whether it still stands.
+    With them goes what a stranger with one of them could have asked for, to come back by. Whoever holds a service
+    account's key looks whether it still stands.
     """
+    await end_ways_back(work, user_id)
     await work.factors.end_challenges(user_id, work.now)
     for proof_id in await work.accounts.end_sessions(user_id, work.now):
         work.wake(session_topic(proof_id))
+
+
+async def end_ways_back(work: Work, user_id: UUID) -> None:
+    """Make void the links by which an address would be changed, or a password."""
+    await work.accounts.end_links(user_id, [LinkKind.EMAIL_VERIFICATION, LinkKind.PASSWORD_RESET], work.now)

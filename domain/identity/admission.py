@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.access import Action, Role, Viewer, require, require_recent
+from domain.access import NOBODY, Action, Role, Viewer, require, require_recent
 from domain.audit import Trace
 from domain.errors import Fault, RateLimited, Refusal, RefusalCode, Unauthenticated
 from domain.identity import attempts, factors
@@ -76,7 +76,8 @@ class Confirmed(msgspec.Struct, frozen=True):
 
 async def admit(work: Work, admissions: Admissions, user_id: UUID, origin: Origin) -> Admission:
     """Let in a user whose first proof was good, or ask for the second; raises Unauthenticated for one not active."""
-    user = await work.identities.user(user_id)
+    # Its lock, so that a session which begins while the user is shut out ends with the others.
+    user = await work.accounts.locked(user_id)
     if user.status is not UserStatus.ACTIVE or user.role is Role.SERVICE:
         raise Unauthenticated("The address or the password is wrong.", reason="INVALID")
     factor = await work.factors.find(user_id)
@@ -151,8 +152,9 @@ def failure(
             "User",
             user_id,
             {"outcome": outcome, **facts},
-            told if user_id else {},
-            person_id=user_id,
+            told,
+            # Where nobody is known it is sealed all the same, for nobody: it takes as long, and investigators need it.
+            person_id=user_id or NOBODY,
             user_id=user_id,
         )
     )

@@ -71,7 +71,7 @@ async def change_email(work: Work, viewer: Viewer, email: str) -> None:
         raise invalid("email", "This is your address already.")
     work.trace(Trace("identity.change_email", "User", user.id, personal={"email": address}, person_id=user.id))
     is_taken = await work.accounts.locked_by_email(address) is not None
-    if not is_taken and not await mail_link(work, user, LinkKind.EMAIL_VERIFICATION, address):
+    if not await mail_link(work, user, LinkKind.EMAIL_VERIFICATION, address, void=is_taken):
         raise too_many()
 
 

@@ -8,9 +8,10 @@ from typing import Final
 
 import msgspec
 
-from domain.access import NOBODY, Action, Viewer, require
+from domain.access import Action, Viewer, require
 from domain.errors import Fault, RateLimited, Refusal, RefusalCode, Unauthenticated
 from domain.identity import attempts, letters
+from domain.identity.accounts import end_ways_back
 from domain.identity.admission import Admission, Admissions, admit, failure, prove_second_factor
 from domain.identity.entities import Account, Credential, Session
 from domain.identity.sessions import authenticated, end_other_sessions
@@ -62,9 +63,6 @@ async def _counted(work: Work, admissions: Admissions, tried: Tried) -> Tried | 
 
 async def _failed(work: Work, admissions: Admissions, tried: Tried, outcome: str) -> None:
     user_id = tried.known.id if tried.known else None
-    if user_id is None:
-        # As long as it takes to seal what is told of somebody known.
-        await work.vault.seal(NOBODY, tried.origin.address)
     action = "reauthentication_failed" if tried.again else "sign_in_failed"
     account = admissions.tokens.blinded(tried.address)
     failure(work, outcome, user_id, tried.origin, action=action, account=account)
@@ -76,11 +74,21 @@ async def _proved(work: Work, admissions: Admissions, tried: Tried) -> None:
 
 async def sign_in(work: Work, admissions: Admissions, tried: Tried, *, matches: bool) -> Admission | Unauthenticated:
     """Let in whoever has given the right password, or refuse, the same for all that may be wrong."""
-    if not matches or tried.known is None:
+    if not matches or tried.known is None or not await _still_stands(work, tried.known):
         await _failed(work, admissions, tried, _outcome(tried))
         return Unauthenticated("The address or the password is wrong.", reason="INVALID")
     await _proved(work, admissions, tried)
     return await admit(work, admissions, tried.known.id, tried.origin)
+
+
+async def _still_stands(work: Work, known: Account) -> bool:
+    """Whether an account's password is still the one that was looked at, asked under the user's lock.
+
+    It may have been changed in the meantime, and then the sessions that it had opened were ended.
+    """
+    await work.accounts.locked(known.id)
+    present = await work.identities.account_of(known.id)
+    return present.credential == known.credential
 
 
 def _outcome(tried: Tried) -> str:
@@ -98,7 +106,7 @@ async def reauthenticate(
     Refuses: WRONG_PASSWORD, WRONG_CODE, NO_SECOND_FACTOR.
     """
     require(viewer, Action.MANAGE_ACCOUNT)
-    if tried.credential and not matches:
+    if tried.known and tried.credential and not (matches and await _still_stands(work, tried.known)):
         return await _wrong_password(work, admissions, tried, "password")
     factor = await work.factors.find(viewer.user_id)
     has_factor = factor is not None and factor.enabled
@@ -131,4 +139,5 @@ async def change_password(
     await _proved(work, admissions, tried)
     await work.accounts.set_password(Credential(user.id, hashed))
     work.enqueue(letters.password_changed, user.id, work.new_id())
+    await end_ways_back(work, user.id)
     return await end_other_sessions(work, viewer)

@@ -8,7 +8,7 @@ const config: CodegenConfig = {
       plugins: ["typescript-operations", "typed-document-node"],
       config: {
         // A Decimal stays the string it is sent as: a JavaScript number would round it.
-        scalars: { ID: "string", Decimal: "string", Date: "string", DateTime: "string", UUID: "string" },
+        scalars: { ID: "string", Decimal: "string", Date: "string", DateTime: "string", UUID: "string", JSON: "unknown" },
         strictScalars: true,
         enumType: "string-literal",
         documentMode: "documentNode",

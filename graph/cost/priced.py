@@ -1,12 +1,13 @@
 """The price of one operation: a pure function of weights, document, operation and variables.
 
-Fields are merged as execution merges them, so that a field which several fragments ask for costs once. Equal sets of
+Fields are merged as execution merges them, so that a field which several fragments ask for costs once. Where types that
+no object can be together ask for different things under one key, the dearest of them is the price. Equal sets of
 selections are priced once and remembered, and a document that holds more than can honestly be asked for costs the
 most there is: neither time nor numbers grow with what fragments multiply.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from graphql import (
@@ -77,7 +78,7 @@ def price(
     variables: Mapping[str, Any] | None,
 ) -> Priced:
     """Price an operation of a valid document before it runs; `root` names the type that it begins at."""
-    fields, fixed, _ = _Pricing(weights, document, operation, variables or {}).of(root, (operation.selection_set,))
+    fields, fixed, _ = _Pricing(weights, document, operation, variables or {}).of(((root, operation.selection_set),))
     own = sum(field.weight.own for field in fields)
     by_address = sum(_total(field) for field in fields if field.weight.by_address)
     return Priced(_points(fixed), _points(own), _points(by_address), fields)
@@ -117,6 +118,16 @@ def _came(fields: Iterable[Field], parents: Sequence[Mapping[str, Any]]) -> int:
 
 # A type's fields, and what one of its objects costs: what is fixed, and what is for each row of a page.
 _Selection = tuple[tuple[Field, ...], int, int]
+# Sets of selections that are asked of one object, each with the type that it is asked of.
+_Sets = tuple[tuple[str, SelectionSetNode], ...]
+
+
+class _Asked(NamedTuple):
+    """A field that costs anything, as one place asks for it of a type."""
+
+    on: str
+    weight: Weight
+    node: FieldNode
 
 
 class _Pricing:
@@ -133,60 +144,76 @@ class _Pricing:
         self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self._variables = variables
         self._defaults = {d.variable.name.value: d.default_value for d in operation.variable_definitions or ()}
-        self._known: dict[tuple[str, tuple[int, ...]], _Selection] = {}
+        self._known: dict[tuple[tuple[str, int], ...], _Selection] = {}
         self._left = MOST_SELECTIONS
 
-    def of(self, type_name: str, selection_sets: tuple[SelectionSetNode, ...]) -> _Selection:
-        """The fields of these sets together, asked of one object of a type."""
-        key = (type_name, tuple(map(id, selection_sets)))
+    def of(self, sets: _Sets) -> _Selection:
+        """The fields of these sets together, asked of one object."""
+        key = tuple((on, id(selection_set)) for on, selection_set in sets)
         if key not in self._known:
             # A cycle of fragments ends here; another rule has refused it.
             self._known[key] = ((), 0, 0)
-            self._known[key] = self._summed(type_name, selection_sets)
+            self._known[key] = self._summed(sets)
         return self._known[key]
 
-    def _summed(self, type_name: str, selection_sets: tuple[SelectionSetNode, ...]) -> _Selection:
+    def _summed(self, sets: _Sets) -> _Selection:
         fields = []
         fixed = paged = 0
-        for weight, nodes in self._merged(type_name, selection_sets):
-            field = self._field(weight, nodes)
-            fields.append(field)
-            if weight.kind is Kind.PAGE:
-                fixed, paged = fixed + weight.own, paged + field.object_cost
+        for key, asked in self._merged(sets).items():
+            alternatives = [self._field(key, each) for each in self._by_type(asked)]
+            dearest = max(alternatives, key=_total)
+            if dearest.weight.kind is Kind.PAGE:
+                fixed, paged = fixed + dearest.weight.own, paged + dearest.object_cost
             else:
-                fixed += _total(field)
+                fixed += _total(dearest)
+            # What comes may be of any of the types, and is looked through once, for what each of them asks.
+            fields.append(dearest if len(alternatives) == 1 else self._field(key, asked))
         if self._left < 0:
             return (), _MOST, 0
         return tuple(fields), _bounded(fixed), _bounded(paged)
 
-    def _field(self, weight: Weight, nodes: Sequence[FieldNode]) -> Field:
-        first = nodes[0]
+    def _field(self, key: str, asked: Sequence[_Asked]) -> Field:
+        """The field that answers to a key, of one object that all of these are asked of."""
         beneath: _Selection = ((), 0, 0)
-        if sets := tuple(node.selection_set for node in nodes if node.selection_set):
-            beneath = self.of(weight.type_name, sets)
+        if sets := tuple((each.weight.type_name, each.node.selection_set) for each in asked if each.node.selection_set):
+            beneath = self.of(sets)
+        weight = asked[0].weight
+        if any(each.weight is not weight for each in asked):
+            own, each_object = max(a.weight.own for a in asked), max(a.weight.each for a in asked)
+            weight = msgspec.structs.replace(weight, own=own, each=each_object)
         page = 1
         if weight.kind is Kind.CONNECTION:
-            page = _page(self._arguments(first))
+            page = max(_page(self._arguments(each.node)) for each in asked)
         elif weight.kind is Kind.LIST:
-            weight = msgspec.structs.replace(weight, size=_expected(weight, self._arguments(first)))
-        return Field((first.alias or first.name).value, weight, page, *beneath)
+            size = max(_expected(each.weight, self._arguments(each.node)) for each in asked)
+            weight = msgspec.structs.replace(weight, size=size)
+        return Field(key, weight, page, *beneath)
 
-    def _merged(
-        self, type_name: str, selection_sets: Iterable[SelectionSetNode]
-    ) -> Iterable[tuple[Weight, list[FieldNode]]]:
-        """The fields that cost anything, each with all its nodes, under the key that it answers to."""
-        merged: dict[tuple[str, str], tuple[Weight, list[FieldNode]]] = {}
-        for on, node in self._selected(type_name, selection_sets):
+    def _merged(self, sets: _Sets) -> Mapping[str, list[_Asked]]:
+        """The fields that cost anything, each from all its places, by the key that they answer to."""
+        merged: dict[str, list[_Asked]] = {}
+        for on, node in self._selected(sets):
             weight = self._weights.of_type(on).get(node.name.value)
             if weight is not None:
-                key = ((node.alias or node.name).value, node.name.value)
-                merged.setdefault(key, (weight, []))[1].append(node)
-        return merged.values()
+                merged.setdefault((node.alias or node.name).value, []).append(_Asked(on, weight, node))
+        return merged
 
-    def _selected(self, type_name: str, selection_sets: Iterable[SelectionSetNode]) -> Iterator[tuple[str, FieldNode]]:
+    def _by_type(self, asked: list[_Asked]) -> Iterable[list[_Asked]]:
+        """What one object of each type is asked for: an object is of one type, and of interfaces besides."""
+        types = {each.on for each in asked if not self._weights.is_interface(each.on)}
+        if len(types) <= 1:
+            return [asked]
+        shared = [each for each in asked if self._weights.is_interface(each.on)]
+        by_type = {name: [*shared] for name in sorted(types)}
+        for each in asked:
+            if each.on in types:
+                by_type[each.on].append(each)
+        return by_type.values()
+
+    def _selected(self, sets: _Sets) -> Iterator[tuple[str, FieldNode]]:
         """Each field that these sets ask for, with the type it is asked of; each fragment is entered once."""
         entered: set[str] = set()
-        stack = [(type_name, selection_set) for selection_set in selection_sets]
+        stack = list(sets)
         while stack:
             on, selection_set = stack.pop()
             self._left -= len(selection_set.selections)

@@ -57,8 +57,9 @@ class Weight(msgspec.Struct, frozen=True, gc=False):
 class Weights:
     """The weight of each field, by the name of its type; what is not listed is a scalar and free."""
 
-    def __init__(self, fields: Mapping[str, Mapping[str, Weight]]) -> None:
+    def __init__(self, fields: Mapping[str, Mapping[str, Weight]], interfaces: frozenset[str] = frozenset()) -> None:
         self._fields = fields
+        self._interfaces = interfaces
 
     @classmethod
     def of(cls, schema: GraphQLSchema) -> "Weights":
@@ -73,11 +74,16 @@ class Weights:
         if schema.query_type is not None:
             for meta in (("__schema", SchemaMetaFieldDef), ("__type", TypeMetaFieldDef)):
                 fields[schema.query_type.name][meta[0]] = _weight(meta[1], INTROSPECTED, {}, meta[0])
-        return cls(fields)
+        interfaces = frozenset(name for name, kind in composite.items() if isinstance(kind, GraphQLInterfaceType))
+        return cls(fields, interfaces)
 
     def of_type(self, name: str) -> Mapping[str, Weight]:
         """The weights of a type's fields."""
         return self._fields.get(name, {})
+
+    def is_interface(self, name: str) -> bool:
+        """Whether objects of several types answer to a type's name."""
+        return name in self._interfaces
 
     def unsaid(self, name: str) -> list[str]:
         """The fields of a type that are lists and do not say how long they are expected to be."""

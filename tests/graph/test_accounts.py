@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from domain.access import Role
+from domain.identity.accounts import MOST_LINKS
 from domain.identity.links import LinkKind
 from domain.identity.passwords import LONGEST_PASSWORD
 from domain.identity.profile import LARGEST_PREFERENCES
@@ -261,6 +262,8 @@ async def test_whoever_registers_sees_no_client_until_an_admin_gives_a_team(
     assert found["viewer"]["role"] == "VIEWER"
     assert found["viewer"]["user"]["team"] is None is found["viewer"]["user"]["unit"]
     assert (found["clients"], found["books"]) == ({"totalCount": 0}, {"totalCount": 0})
+    # Nor who works here: it is no colleague of anybody yet.
+    assert await mine.run("{ users { nodes { role } } }") == {"users": {"nodes": [{"role": "VIEWER"}]}}
     user = found["viewer"]["user"]
     changed = await gql.as_(admin).change(
         "changeUserRole",
@@ -453,6 +456,30 @@ async def test_another_address_counts_once_it_is_verified(gql: Gql, services: Se
     assert codes(again) == ["LINK_INVALID"]
     assert await signed_in(gql, advisor.user.email, PASSWORD) is None
     assert await signed_in(gql, "other@people.example", PASSWORD)
+
+
+async def test_an_address_that_a_thief_asked_for_is_not_taken_once_the_password_is_another(
+    gql: Gql, make: Make, services: Services, advisor: SignedIn
+) -> None:
+    thief = await make.session(advisor.user)
+    await gql.as_(thief).change("changeEmail", "accepted", email="thief@people.example")
+    (theirs,) = await letters_to(services, "thief@people.example")
+    await gql.change("requestPasswordReset", "accepted", email=advisor.user.email)
+    (reset,) = await letters_to(services, advisor.user.email)
+    await gql.change("resetPassword", "reset", token=token_of(reset), newPassword=NEW)
+    assert codes(await gql.change("verifyEmail", "email", token=token_of(theirs))) == ["LINK_INVALID"]
+
+
+async def test_whether_an_address_is_taken_is_not_to_be_found_out_by_asking_often(
+    gql: Gql, make: Make, services: Services, advisor: SignedIn
+) -> None:
+    other = await make.user(Role.ANALYST)
+    mine = gql.as_(advisor)
+    for _ in range(MOST_LINKS):
+        assert codes(await mine.change("changeEmail", "accepted", email=other.user.email)) == []
+    for address in (other.user.email, "free@people.example"):
+        assert codes(await mine.change("changeEmail", "accepted", email=address)) == ["TOO_MANY_LINKS"]
+    assert await letters_to(services, other.user.email) == []
 
 
 async def test_an_address_of_another_user_is_neither_told_nor_taken(

@@ -254,6 +254,16 @@ async def test_a_broken_glass_gives_sight_and_no_say(make: Make, gql: Gql, advis
     assert (await gql.as_(advisor).ask(document, input=details)).codes == []
 
 
+async def test_whoever_may_break_it_no_longer_sees_no_longer(
+    make: Make, gql: Gql, advisor: SignedIn, book: Book
+) -> None:
+    mine = gql.as_(advisor)
+    await broken(mine, book)
+    assert await seen(mine) == 2
+    await make.connection.execute("update users set role = 'ANALYST' where id = $1", advisor.user.id)
+    assert await seen(mine) == 1
+
+
 @pytest.mark.parametrize("way", ["by itself", "by oneself"])
 async def test_an_open_subscription_stops_seeing_with_the_hour(
     live: Served, make: Make, gql: Gql, advisor: SignedIn, way: str

@@ -73,6 +73,8 @@ def test_what_cannot_be_is_refused(given: dict[str, Any]) -> None:
     [
         ({}, "http://127.0.0.1:8000"),
         ({"host": "::1", "port": 9}, "http://[::1]:9"),
+        ({"host": "::"}, "http://localhost:8000"),
+        ({"tls_certificate": "tls.crt", "tls_key": "tls.key"}, "https://127.0.0.1:8000"),
         ({"public_url": "https://app.example/desk/"}, "https://app.example/desk"),
     ],
 )

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from domain.access import NOBODY
+from domain.errors import Unauthenticated
+from domain.identity import sign_in as signing_in
 from domain.identity.attempts import LONGEST_WAIT
+from domain.origin import COMMAND_LINE
 from graph.context import Services
 from persistence.housekeeping import forget
 from persistence.vault import Vault
@@ -150,14 +153,14 @@ async def test_every_failed_sign_in_is_in_the_trail_without_what_was_given(
         assert row["request_id"]
         for given in ("mistyped", advisor.user.email, NOBODYS, "127.0.0.1"):
             assert given not in row["told"]
-    # Of somebody known, where it came from is told, sealed for that user; of an address, a digest alone.
+    # Where it came from is told, sealed for that user or for nobody; of an address that was tried, a digest alone.
     known, unknown = (json.loads(found[at]["told"]) for at in (0, 6))
-    assert {"address", "device", "account", "outcome"} == set(known)
-    assert {"account", "outcome"} == set(unknown)
+    assert {"address", "device", "account", "outcome"} == set(known) == set(unknown)
     assert unknown["account"] == services.tokens.blinded(NOBODYS)
     async with services.doors.database.lend(None, identity=True) as lent:
         vault = Vault(lent, services.doors._ring)  # noqa: SLF001 - the ring of the application under test
-        assert await vault.open(advisor.user.id, b64decode(known["address"]["sealed"])) == '"127.0.0.1"'
+        for person_id, told in ((advisor.user.id, known), (NOBODY, unknown)):
+            assert await vault.open(person_id, b64decode(told["address"]["sealed"])) == '"127.0.0.1"'
 
 
 async def test_a_sign_in_names_who_has_signed_in(gql: Gql, services: Services, make: Make, advisor: SignedIn) -> None:
@@ -184,10 +187,25 @@ async def test_attempts_are_forgotten_when_they_slow_nobody_down(
     assert await make.connection.fetchval(count) == 0
 
 
-async def test_nobody_in_particular_has_a_key_but_no_facts(gql: Gql, make: Make) -> None:
+async def test_a_password_that_is_changed_while_it_is_looked_at_lets_nobody_in(
+    gql: Gql, services: Services, make: Make, advisor: SignedIn
+) -> None:
+    rules, doors = services.admissions, services.doors
+    was_right = await doors.identify(None, "test", signing_in.try_sign_in, rules, advisor.user.email, COMMAND_LINE)
+    assert isinstance(was_right, signing_in.Tried)
+    change = {"currentPassword": PASSWORD, "newPassword": "seven green lanterns hum"}
+    changed = await gql.as_(advisor).change("changePassword", "__typename", **change)
+    assert changed["userErrors"] == []
+    outcome = await doors.identify(None, "test", signing_in.sign_in, rules, was_right, matches=True)
+    assert isinstance(outcome, Unauthenticated)
+    standing = "select count(*) from sessions where user_id = $1 and revoked_at is null"
+    assert await make.connection.fetchval(standing, advisor.user.id) == 1
+
+
+async def test_where_nobodys_sign_in_came_from_is_sealed_for_nobody(gql: Gql, make: Make) -> None:
     await tried(gql, NOBODYS)
     assert await make.connection.fetchval("select count(*) from person_keys where person_id = $1", NOBODY) == 1
-    assert await make.connection.fetchval("select count(*) from audit_events where person_id = $1", NOBODY) == 0
+    assert await make.connection.fetchval("select count(*) from audit_events where person_id = $1", NOBODY) == 1
 
 
 async def test_own_proofs_are_counted_like_sign_ins(gql: Gql, services: Services, advisor: SignedIn) -> None:

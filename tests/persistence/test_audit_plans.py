@@ -66,8 +66,8 @@ async def firm(stage: Stage) -> Firm:
 
 
 def scans(told: list[str]) -> list[str]:
-    """The tables that were read from end to end; what a policy asks of those who see less is planned, and not done."""
-    return [line for line in told if "Seq Scan" in line and "never executed" not in line]
+    """Where the trail or its seals were read from end to end; the firm's twenty clients may be."""
+    return [line for line in told if "Seq Scan on audit" in line and "never executed" not in line]
 
 
 def asked(direction: Direction = Direction.DESC, **cut: Any) -> PageRequest:
