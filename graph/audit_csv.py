@@ -6,8 +6,9 @@ Personal fields are left out: a file leaves the firm's hands, and no erasure wou
 import asyncio
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -15,9 +16,10 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from domain.access import Action, Viewer, require, signed_in
+from domain.access import Action, require, signed_in
 from domain.audit import AuditEvent, AuditEventFilter, AuditSeal, FieldChange, Opened, Trace, note
-from domain.errors import Fault, Invalid
+from domain.errors import Fault, Invalid, Unauthenticated
+from domain.origin import Origin
 from domain.paging import Order, Page, PageRequest
 from graph.audit import OBJECTS
 from graph.context import Context, Contexts
@@ -36,6 +38,8 @@ from persistence.audit import AuditTrail
 ROWS: Final = 500
 # In points of the caller's budget, for each page; when it is used up, the rest of the file waits for the next minute.
 PAGE_COST: Final = 100
+# A file that is not read to its end by then is cut off.
+LONGEST: Final = timedelta(minutes=30)
 COLUMNS: Final = (
     "occurredAt",
     "id",
@@ -53,6 +57,8 @@ COLUMNS: Final = (
 )
 # What a spreadsheet takes for the beginning of a formula.
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Where one that separates by other characters than commas begins a cell, whatever quotes there are around ours.
+INNER_FORMULA: Final = re.compile(r"([;\t\r\n]\"*)(?=[=+\-@])")
 
 
 def _moment(text: str, name: str) -> datetime:
@@ -90,13 +96,13 @@ class AuditCsv:
         token = bearer(request.headers.get("authorization"))
         origin = origin_of(request.scope)
         await self._contexts.admit(token, origin)
-        context = await self._contexts.of_request(token, origin)
+        context = await self._context(token, origin)
         viewer = signed_in(await context.viewer())
         require(viewer, Action.READ_AUDIT)
         wanted = filter_of(request.query_params, context.now)
         trace = Trace("audit.export", "AuditTrail", facts=msgspec.to_builtins(wanted))
         await context.services.doors.write(viewer, context.request_id, note, viewer, trace)
-        pages = Pages(context, viewer, wanted)
+        pages = Pages(context, wanted)
         # The first one before the status is sent, so that what fails at once says so.
         first = await pages.next()
         name = f"audit-{context.now:%Y%m%d-%H%M%S}.csv"
@@ -104,9 +110,16 @@ class AuditCsv:
         body = StreamingResponse(pages.following(first), headers=headers, media_type="text/csv; charset=utf-8")
         return _Guarded(body, context.request_id)
 
+    async def _context(self, token: str | None, origin: Origin) -> Context:
+        try:
+            return await self._contexts.of_request(token, origin)
+        except Unauthenticated:
+            await self._contexts.failed(origin)
+            raise
+
 
 class _Guarded(Response):
-    """An answer with the headers that every answer of the API has."""
+    """An answer with the headers that every answer of the API has, and as long as it may take."""
 
     def __init__(self, answer: Response, request_id: str) -> None:
         super().__init__()
@@ -115,7 +128,8 @@ class _Guarded(Response):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send it."""
-        await self._answer(scope, receive, guarded(send, self._request_id))
+        async with asyncio.timeout(LONGEST.total_seconds()):
+            await self._answer(scope, receive, guarded(send, self._request_id))
 
 
 def filter_of(parameters: QueryParams, now: datetime) -> AuditEventFilter:
@@ -134,11 +148,13 @@ def filter_of(parameters: QueryParams, now: datetime) -> AuditEventFilter:
 
 
 class Pages:
-    """The file, page by page, each read on a connection of its own when the reader has taken the one before."""
+    """The file, page by page, each read on a connection of its own when the reader has taken the one before.
 
-    def __init__(self, context: Context, viewer: Viewer, wanted: AuditEventFilter) -> None:
+    Whoever may no longer read the trail gets no further page: the file is cut off, not ended as if that were all.
+    """
+
+    def __init__(self, context: Context, wanted: AuditEventFilter) -> None:
         self._context = context
-        self._viewer = viewer
         self._request: PageRequest | None = PageRequest(order=Order("OCCURRED_AT"), filter=wanted, first=ROWS)
         self._begun = False
 
@@ -153,13 +169,15 @@ class Pages:
         if self._request is None:
             return ""
         await self._pay()
+        viewer = await self._context.still()
+        require(viewer, Action.READ_AUDIT)
         doors = self._context.services.doors
         # As subscriptions do: a long export keeps the pool from nobody.
         async with self._context.services.turns:
-            page = await doors.read(self._viewer, AuditTrail.page, self._viewer, self._request)
+            page = await doors.read(viewer, AuditTrail.page, viewer, self._request)
             events = [edge.node for edge in page.edges]
-            opened = await doors.opened(self._viewer, events)
-            seals = await doors.read(self._viewer, AuditTrail.seals_of, self._viewer, [event.id for event in events])
+            opened = await doors.opened(viewer, events)
+            seals = await doors.read(viewer, AuditTrail.seals_of, viewer, [event.id for event in events])
         self._turn(page)
         numbers = {seal.event_id: seal for seal in seals}
         head = [] if self._begun else [COLUMNS]
@@ -218,5 +236,10 @@ def lines(rows: Iterable[Iterable[str]]) -> str:
     """Rows as RFC 4180 has them, and as no spreadsheet takes them for formulas."""
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\r\n")
-    writer.writerows([[f"'{cell}" if cell.startswith(FORMULA) else cell for cell in row] for row in rows])
+    writer.writerows([[_harmless(cell) for cell in row] for row in rows])
     return written.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    told = INNER_FORMULA.sub(r"\1'", cell)
+    return f"'{told}" if told.startswith(FORMULA) else told

@@ -128,6 +128,19 @@ class Context:
             self._asking = asyncio.create_task(self._ask(self._claims))
         return await asyncio.shield(self._asking)
 
+    async def still(self) -> Viewer:
+        """The viewer with the rights of this moment, for what goes on for long.
+
+        Raises Unauthenticated once the access token has expired or the session is revoked.
+        """
+        if self._renew is not None:
+            self._claims = await self._renew()
+        if self._left() <= 0:
+            raise Unauthenticated("The access token has expired; refresh it.", reason="EXPIRED")
+        patient = self.fresh()
+        patient.patient = True
+        return await patient.viewer()
+
     async def _ask(self, claims: Claims) -> Viewer:
         async with self._turn():
             viewer = await self.services.doors.read(None, Identities.viewer, claims.session_id, self.now)
@@ -259,12 +272,19 @@ class Contexts:
     async def admit(self, token: str | None, origin: Origin) -> Standing:
         """Count a request to whom its token names, else to its address, before the database is asked of anything.
 
-        Raises RateLimited. A token that is none is the address's own affair.
+        Raises RateLimited, and Unauthenticated for what has not the form of the key it claims to be. Any other token
+        that is none is the address's own affair.
         """
         rates, place = self._services.rates, Caller.at(origin.address)
         if token is not None and is_key(token):
             await rates.check_failures(place)
-            return await rates.request(Caller(Kind.KEY, key_digest(token)))
+            try:
+                digest = key_digest(token)
+            except Unauthenticated:
+                # It has not even the form of a key, and is counted all the same.
+                await self.failed(origin)
+                raise
+            return await rates.request(Caller(Kind.KEY, digest))
         try:
             return await rates.request(Caller(Kind.USER, str(self._read(token).user_id)) if token else place)
         except Unauthenticated:

@@ -51,7 +51,8 @@ CREATE TABLE audit_seals (
     digest BYTEA NOT NULL,
     sealed_at TIMESTAMP WITH TIME ZONE NOT NULL,
     event_ids UUID[] NOT NULL,
-    CONSTRAINT audit_seals_pkey PRIMARY KEY (number)
+    CONSTRAINT audit_seals_pkey PRIMARY KEY (number),
+    CONSTRAINT audit_seals_number_check CHECK (number > 0)
 );
 
 CREATE TABLE audit_sealed (

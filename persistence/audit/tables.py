@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     ColumnElement,
     FromClause,
@@ -94,6 +95,8 @@ audit_seals = table(
     Column("sealed_at", MOMENT, nullable=False),
     # Named here too, so that a row whose every trace is removed is still missed by its name.
     Column("event_ids", UUIDS, nullable=False),
+    # Verification begins at the first.
+    CheckConstraint("number > 0", name="number"),
 )
 
 audit_sealed = table(

@@ -76,6 +76,16 @@ STRAY: Final = (
     .order_by(audit_sealed.c.event_id)
     .limit(MOST_UNSEALED)
 )
+# No seal is made with such a number, so the chain does not lead to it, nor to what lies under it.
+BEFORE_FIRST: Final = (
+    select(audit_seals.c.number).where(audit_seals.c.number < 1).order_by(audit_seals.c.number).limit(MOST_UNSEALED)
+)
+UNDER_BEFORE_FIRST: Final = (
+    select(audit_sealed.c.event_id, audit_sealed.c.seal)
+    .where(audit_sealed.c.seal < 1)
+    .order_by(audit_sealed.c.event_id)
+    .limit(MOST_UNSEALED)
+)
 # Neither sealed nor waiting: nobody has written it as rows are written. Or it waits for too long.
 UNSEALED: Final = (
     select(audit_events.c.id)
@@ -217,10 +227,14 @@ class Verification(Repository):
         return findings
 
     async def _without_seal(self, viewer: Viewer, moment: datetime) -> list[Finding]:
+        before = await self.rows(BEFORE_FIRST, viewer)
+        under = await self.rows(UNDER_BEFORE_FIRST, viewer)
         stray = await self.rows(STRAY, viewer)
         unsealed = await self.rows(UNSEALED, viewer, late=moment - LATE)
         lost = await self.rows(LOST, viewer)
         return [
+            *(Finding(AuditFindingKind.SEAL_ALTERED, row[0]) for row in before),
+            *(Finding(AuditFindingKind.SEAL_ALTERED, row[1], row[0]) for row in under),
             *(Finding(AuditFindingKind.SEAL_MISSING, row[1], row[0]) for row in stray),
             *(Finding(AuditFindingKind.ROW_UNSEALED, None, row[0]) for row in unsealed),
             *(Finding(AuditFindingKind.ROW_MISSING, None, row[0]) for row in lost),

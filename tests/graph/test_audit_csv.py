@@ -1,5 +1,6 @@
 """The audit trail as a file: who gets it, what is in it, and that no spreadsheet takes it for a formula."""
 
+import asyncio
 import csv
 import io
 import re
@@ -10,13 +11,19 @@ import httpx
 import pytest
 
 from domain.access import Role
-from domain.audit import Trace, note
-from graph.audit_csv import COLUMNS, lines
-from graph.context import Services
+from domain.audit import AuditEventFilter, Trace, note
+from domain.errors import Forbidden, Unauthenticated
+from domain.origin import Origin
+from domain.service_accounts import new_text
+from graph.audit_csv import COLUMNS, Pages, lines
+from graph.context import Contexts, Services
+from graph.http.schema import Schema
 from graph.ids import encode, id_of
+from graph.settings import Settings
 from persistence.audit import seal
 from tests.factories import trail
 from tests.factories.firm import Make, SignedIn
+from tests.support.budgets import Budgets
 from tests.support.gql import Gql
 from tests.support.served import Served
 
@@ -148,9 +155,6 @@ FORMULAS: Final = [
     "+1",
     "-1",
     "@SUM(A1)",
-    "\t=1",
-    "\r=1",
-    "\n=1",
     '=HYPERLINK("http://x","y")',
     "=cmd|' /C calc'!A0",
 ]
@@ -160,6 +164,17 @@ FORMULAS: Final = [
 def test_no_cell_begins_a_formula(text: str) -> None:
     ((first, second),) = csv.reader(io.StringIO(lines([[text, "plain"]]), newline=""))
     assert (first, second) == (f"'{text}", "plain")
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@"])
+@pytest.mark.parametrize("between", [";", "\t", "\r", "\n", '\t"', ';""'])
+def test_nor_does_a_part_of_one_where_other_characters_separate(between: str, sign: str) -> None:
+    written = lines([[f"word{between}{sign}1", f"{between}{sign}2"]])
+    first, second = next(csv.reader(io.StringIO(written, newline="")))
+    assert first == f"word{between}'{sign}1"
+    assert second.removeprefix("'") == f"{between}'{sign}2"
+    assert second.startswith("'") == (between[0] != ";")
+    assert not re.search(r'[;\t\r\n"][=+\-@]', written)
 
 
 @pytest.mark.parametrize("text", ['say "hello", all', "two\r\nlines", "Ü 李 😀", "a;b", "", " "])
@@ -198,6 +213,57 @@ async def test_a_reader_that_leaves_leaves_the_server_to_others(
             assert answer.status_code == 200
             await anext(answer.aiter_raw())
     assert (await gql.as_(admin).run("{ viewer { role } }"))["viewer"] == {"role": "ADMIN"}
+
+
+@pytest.mark.parametrize("loss", ["role", "session", "token"])
+async def test_an_export_ends_with_the_right_to_it(
+    make: Make, services: Services, auditor: SignedIn, monkeypatch: pytest.MonkeyPatch, loss: str
+) -> None:
+    monkeypatch.setattr("graph.audit_csv.ROWS", 2)
+    book = await make.book()
+    for _ in range(10):
+        await trail.event(make, "Book", book.id, occurred_at=make.now - timedelta(days=1))
+    context = await Contexts(services).of_request(auditor.token, Origin("request"))
+    pages = Pages(context, AuditEventFilter(occurred_before=make.now))
+    following = pages.following(await pages.next())
+    assert (await anext(following)).count("\r\n") == 3
+    assert (await anext(following)).count("\r\n") == 2
+    if loss == "role":
+        await make.connection.execute("update users set role = 'ANALYST' where id = $1", auditor.user.id)
+    elif loss == "session":
+        await make.connection.execute("update sessions set revoked_at = now() where id = $1", auditor.session.id)
+    else:
+        later = services.doors.clock() + services.tokens.lives.access
+        monkeypatch.setattr(services.doors, "clock", lambda: later)
+    with pytest.raises(Forbidden if loss == "role" else Unauthenticated):
+        await anext(following)
+
+
+async def test_an_export_takes_no_longer_than_it_may(
+    settings: Settings,
+    services: Services,
+    schema: Schema,
+    make: Make,
+    auditor: SignedIn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("graph.audit_csv.ROWS", 2)
+    monkeypatch.setattr("graph.audit_csv.LONGEST", timedelta(seconds=1))
+    book = await make.book()
+    for _ in range(6):
+        await trail.event(make, "Book", book.id, occurred_at=make.now - timedelta(days=1))
+    # The second page waits for the next minute.
+    async with Budgets(settings, services, schema, cost=150).at() as caller, asyncio.timeout(10):
+        assert len(rows_of(await fetched(caller, auditor))) == 2
+
+
+async def test_guessing_keys_is_counted_here_too(settings: Settings, services: Services, schema: Schema) -> None:
+    async with Budgets(settings, services, schema, anonymous_requests=3).at() as caller:
+        asked = [
+            (await caller.client.get(PATH, headers={"authorization": f"Bearer {new_text()}"})).status_code
+            for _ in range(5)
+        ]
+    assert asked == [401, 401, 401, 429, 429]
 
 
 async def test_a_session_that_has_ended_gets_nothing(gql: Gql, make: Make, auditor: SignedIn) -> None:

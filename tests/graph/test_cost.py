@@ -4,7 +4,7 @@ import time
 from typing import Any, Final
 
 import pytest
-from graphql import get_introspection_query
+from graphql import get_introspection_query, parse, validate
 
 from graph.cost import MOST_COST
 from graph.graphiql import Operation
@@ -118,6 +118,63 @@ def test_what_several_fragments_ask_for_costs_once(schema: Schema) -> None:
     assert estimate(schema, query) == of_rows(10, each=1 + 3 + 1)
 
 
+DEAR: Final = "orders(first: 50) { nodes { id } }"
+FREE: Final = "orders(first: 0) { nodes { id } }"
+
+
+@pytest.mark.parametrize("root", ['node(id: "x")', 'nodes(ids: ["x", "y", "z"])'])
+@pytest.mark.parametrize(("client", "portfolio"), [(DEAR, FREE), (FREE, DEAR)])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("spread", [False, True])
+def test_types_that_share_a_key_cost_what_the_dearest_does(
+    schema: Schema, root: str, client: str, portfolio: str, *, turned: bool, spread: bool
+) -> None:
+    types = [("Client", client), ("Portfolio", portfolio)]
+    if turned:
+        types.reverse()
+    inline = " ".join(f"... on {name} {{ {asked} }}" for name, asked in types)
+    fragments = " ".join(f"fragment On{name} on {name} {{ {asked} }}" for name, asked in types)
+    spreads = " ".join(f"...On{name}" for name, _ in types)
+    query = f"{{ {root} {{ {spreads} }} }} {fragments}" if spread else f"{{ {root} {{ {inline} }} }}"
+    assert not validate(schema._schema, parse(query))  # noqa: SLF001 - Strawberry has no public name for it
+    objects = 3 if root.startswith("nodes") else 1
+    bare = estimate(schema, f"{{ {root} {{ id }} }}")
+    assert estimate(schema, query) == bare + objects * (CONNECTION + 50)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_stands_beneath_a_shared_key_is_of_its_own_type(schema: Schema, *, turned: bool) -> None:
+    # The larger page is not the dearer one, and neither lends the other its rows.
+    types = [
+        "... on Client { orders(first: 9) { nodes { id } } }",
+        "... on Portfolio { orders(first: 8) { nodes { client { id book { id } } } } }",
+    ]
+    asked = " ".join(reversed(types) if turned else types)
+    bare = estimate(schema, '{ node(id: "x") { id } }')
+    assert estimate(schema, f'{{ node(id: "x") {{ {asked} }} }}') == bare + CONNECTION + 8 * 3
+
+
+def test_interfaces_are_asked_of_each_type_besides(schema: Schema) -> None:
+    query = """{ node(id: "x") { ... on Node { ... on Client { orders(first: 5) { nodes { id } } } }
+        ... on Client { orders(first: 5) { nodes { book: client { id } } } ... on Node { id } }
+        ... on Portfolio { orders(first: 7) { nodes { id } } } } }"""
+    assert estimate(schema, query) == estimate(schema, '{ node(id: "x") { id } }') + CONNECTION + 5 * 2
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_came_under_a_shared_key_is_counted_once(schema: Schema, *, turned: bool) -> None:
+    types = [
+        "... on Client { orders(first: 50) { nodes { id } } list: orders { nodes { id } } }",
+        "... on Portfolio { orders(first: 2) { nodes { client { id } } } list: transactions { nodes { id } } }",
+    ]
+    asked = priced(schema, f'{{ nodes(ids: ["x", "y"]) {{ {" ".join(reversed(types) if turned else types)} }} }}')
+    bare = priced(schema, '{ nodes(ids: ["x", "y"]) { id } }').actual({"nodes": [{"id": "x"}, {"id": "y"}]})
+    client = {"orders": {"nodes": [{"id": "1"}] * 6}, "list": {"nodes": [{"id": "1"}]}}
+    portfolio = {"orders": {"nodes": [{"client": {"id": "c"}}] * 2}, "list": {"nodes": [{"id": "1"}] * 3}}
+    came = asked.actual({"nodes": [client, portfolio]})
+    assert came == bare + (CONNECTION + 6) + (CONNECTION + 1) + (CONNECTION + 2 * 2) + (CONNECTION + 3)
+
+
 def test_one_fragment_costs_by_the_page_that_it_stands_in(schema: Schema) -> None:
     query = """
     query { a: clients(first: 10) { ...Rows } b: clients(first: 100) { ...Rows } }
@@ -200,6 +257,21 @@ def test_mixed_fragments_are_bounded_too(schema: Schema) -> None:
     ends = "fragment F40 on Client { id } fragment F41 on Client { name }"
     started = time.process_time()
     assert estimate(schema, f"{{ clients {{ nodes {{ ...F0 }} }} }} {' '.join(fragments)} {ends}") == MOST_COST
+    assert time.process_time() - started < 1
+
+
+def test_types_that_share_keys_are_bounded_too(schema: Schema) -> None:
+    fragments = [
+        f"fragment F{n} on Query {{ node(id: 1) {{ ... on Client {{ orders(first: 9) {{ nodes {{ ...G{n} }} }} }} "
+        f"... on Portfolio {{ orders(first: 8) {{ nodes {{ ...G{n} ...G{n + 1} }} }} }} }} }} "
+        f"fragment G{n} on Order {{ client {{ household {{ clients {{ nodes {{ ... on Node {{ "
+        f"... on Client {{ orders(first: 9) {{ nodes {{ ...G{n + 1} }} }} }} "
+        f"... on Portfolio {{ orders(first: 8) {{ nodes {{ ...G{n + 1} ...G{n + 2} }} }} }} }} }} }} }} }} }}"
+        for n in range(20)
+    ]
+    ends = "fragment G20 on Order { id } fragment G21 on Order { id }"
+    started = time.process_time()
+    assert estimate(schema, f"{{ ...F0 }} {' '.join(fragments)} {ends}") == MOST_COST
     assert time.process_time() - started < 1
 
 

@@ -243,6 +243,19 @@ async def test_guessing_keys_ends_before_the_database_is_asked(
     assert seen == []
 
 
+@pytest.mark.parametrize("token", ["stw_bad", new_text()[:-1]], ids=["no key", "cut short"])
+async def test_what_has_not_the_form_of_a_key_is_counted_as_one_that_is_none(
+    settings: Settings, services: Services, schema: Schema, token: str
+) -> None:
+    budgets = Budgets(settings, services, schema, anonymous_requests=3)
+    async with budgets.at() as caller:
+        codes = [await caller.code(CHEAP, token) for _ in range(5)]
+        assert codes == ["UNAUTHENTICATED"] * 3 + ["RATE_LIMITED"] * 2
+        assert await caller.code(CHEAP, new_text()) == "RATE_LIMITED", "keys of the right form are guesses no less"
+    async with budgets.at("198.51.100.1") as caller:
+        assert await caller.code(CHEAP, token) == "UNAUTHENTICATED"
+
+
 async def test_sign_in_is_charged_to_the_address_whoever_asks(
     settings: Settings, services: Services, schema: Schema, make: Make
 ) -> None:

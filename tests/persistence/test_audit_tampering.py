@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from asyncpg import Connection, Record
+from asyncpg import CheckViolationError, Connection, Record
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -161,6 +161,32 @@ async def test_a_number_that_leaps_costs_no_more(services: Services, intruder: "
     told_of = await findings(services)
     assert 0 < len(told_of) < 200
     assert (SEAL_ALTERED, 9000000000000, None) in await found(services)
+
+
+@pytest.mark.parametrize("number", [0, -1, -9000000000000])
+async def test_nothing_hides_under_a_number_before_the_first(
+    services: Services, intruder: "Connection[Record]", number: int
+) -> None:
+    await sealed(services)
+    hidden = UUID(int=7)
+    await intruder.execute(
+        "insert into audit_events (id, occurred_at, request_id, action, object_type) values ($1, now(), 'r', 'a', 'o')",
+        hidden,
+    )
+    await intruder.execute(
+        "insert into audit_sealed select id, $1, audit_digest(e) from audit_events e where id = $2", number, hidden
+    )
+    assert await found(services) == {(SEAL_ALTERED, number, hidden), (SEAL_MISSING, number, hidden)}
+    add = "insert into audit_seals values ($1, '', sha256('x'), now(), array[$2::uuid])"
+    with pytest.raises(CheckViolationError, match="audit_seals_number_check"):
+        await intruder.execute(add, number, hidden)
+    await intruder.execute("alter table audit_seals drop constraint audit_seals_number_check")
+    await intruder.execute(add, number, hidden)
+    assert await found(services) == {(SEAL_ALTERED, number, None), (SEAL_ALTERED, number, hidden)}
+    # Each alone, too.
+    await intruder.execute("delete from audit_sealed where seal = $1", number)
+    await intruder.execute("delete from audit_events where id = $1", hidden)
+    assert await found(services) == {(SEAL_ALTERED, number, None)}
 
 
 async def test_a_chain_that_was_made_anew_from_the_middle_on_is_broken(
