@@ -19,6 +19,9 @@ INIT = {"type": "connection_init"}
 QUIET = "subscription { notifications { cursor } }"
 MEGABYTE = 1_000_000
 
+# Where the client is still sending, the end of the connection can overtake the close frame.
+TOO_LONG = {1009, 1006}
+
 
 async def say(socket: ClientConnection, message: Any) -> None:
     await socket.send(json.dumps(message))
@@ -121,7 +124,7 @@ async def test_a_message_of_megabytes(target: Target, megabytes: int, compressio
     async with target.watched(), greeted(target, compression=compression, close_timeout=1) as socket:
         with suppress(ConnectionClosed):
             await socket.send(" " * (megabytes * MEGABYTE))
-        assert await closed(socket) == 1009
+        assert await closed(socket) in TOO_LONG
 
 
 @pytest.mark.parametrize("count", sized(300, 20_000))
@@ -133,7 +136,7 @@ async def test_a_message_in_fragments(target: Target, count: int) -> None:
     async with target.watched(), greeted(target, compression=None, close_timeout=1) as socket:
         with suppress(ConnectionClosed):
             await socket.send(pieces())
-        assert await closed(socket) == 1009
+        assert await closed(socket) in TOO_LONG
 
 
 @pytest.mark.parametrize("count", sized(300, 20_000))
