@@ -11,15 +11,13 @@ from domain.access import Action, Role, Sight, Viewer, require, require_recent
 from domain.entities import Entity
 from domain.errors import NotFound, RateLimited, Refusal, RefusalCode
 from domain.notifications import Notice, NotificationKind
-from domain.text import invalid
+from domain.text import invalid, reasoned
 from domain.work import Work
 
 LIFE: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 # Whoever needs more of them needs a membership.
 MOST_A_DAY: Final = 5
-SHORTEST_REASON: Final = 10
-LONGEST_REASON: Final = 1000
 
 
 class GlassAccess(Entity, frozen=True):
@@ -80,7 +78,7 @@ async def break_glass(work: Work, viewer: Viewer, asked: Breaking) -> GlassAcces
     """
     require(viewer, Action.BREAK_GLASS)
     require_recent(viewer, work.now)
-    reason = _reason(asked.reason)
+    reason = reasoned(asked.reason)
     if (asked.book_id is None) == (asked.client_id is None):
         raise invalid("bookId", "Name either a book or a client.")
     await work.glass_accesses.one_at_a_time(viewer)
@@ -94,13 +92,6 @@ async def break_glass(work: Work, viewer: Viewer, asked: Breaking) -> GlassAcces
     recipients = frozenset(await work.glass_accesses.followed_up_by(viewer, behind.unit_id))
     work.tell(Notice(NotificationKind.GLASS_BROKEN, recipients, book_id=behind.book_id, glass_access_id=access.id))
     return access
-
-
-def _reason(text: str) -> str:
-    reason = " ".join(text.split())
-    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
-        raise invalid("reason", f"A reason has {SHORTEST_REASON} to {LONGEST_REASON} characters.")
-    return reason
 
 
 async def _check(work: Work, viewer: Viewer, behind: Behind) -> None:

@@ -13,11 +13,9 @@ from domain.clients import Client, ClientStatus
 from domain.errors import Refusal, RefusalCode
 from domain.identity import User, UserStatus
 from domain.identity.accounts import end_all_sessions
-from domain.text import invalid
+from domain.text import reasoned
 from domain.work import Work
 
-SHORTEST_REASON: Final = 10
-LONGEST_REASON: Final = 1000
 # What stands where a name was.
 ERASED_NAME: Final = "Erased"
 # A domain that no mail ever reaches (RFC 2606), for an address is what users are told apart by.
@@ -45,14 +43,6 @@ class Erasure(msgspec.Struct, frozen=True):
 
     version: int
     reason: str
-
-
-def reasoned(text: str) -> str:
-    """A reason without outer blanks. Refuses: INVALID_VALUE."""
-    reason = " ".join(text.split())
-    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
-        raise invalid("reason", f"A reason has {SHORTEST_REASON} to {LONGEST_REASON} characters.")
-    return reason
 
 
 async def reveal_tax_id(work: Work, viewer: Viewer, client_id: UUID, reason: str) -> str | None:

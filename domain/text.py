@@ -8,6 +8,8 @@ from domain.errors import Refusal, RefusalCode
 
 LONGEST_NAME: Final = 200
 LONGEST_NOTE: Final = 10_000
+SHORTEST_REASON: Final = 10
+LONGEST_REASON: Final = 1_000
 _WORD: Final = re.compile(r"[^\W_]+")
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 
@@ -44,6 +46,14 @@ def noted(text: str | None, field: str) -> str:
     if len(note) > LONGEST_NOTE:
         raise invalid(field, f"A text has at most {LONGEST_NOTE} characters.")
     return note
+
+
+def reasoned(text: str) -> str:
+    """A reason that the audit trail keeps, without outer blanks. Refuses: INVALID_VALUE."""
+    reason = " ".join(text.split())
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+        raise invalid("reason", f"A reason has {SHORTEST_REASON} to {LONGEST_REASON} characters.")
+    return reason
 
 
 def email(text: str | None, field: str) -> str | None:

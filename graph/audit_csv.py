@@ -25,7 +25,7 @@ from graph.audit import OBJECTS
 from graph.context import Context, Contexts
 from graph.errors import formatted
 from graph.http.accept import JSON
-from graph.http.credentials import bearer
+from graph.http.credentials import bearer, for_counting
 from graph.http.headers import guarded
 from graph.http.meters import OverLimit
 from graph.http.origin import origin_of
@@ -93,10 +93,9 @@ class AuditCsv:
             return _Guarded(refuse(error, STATUS.get(fault.code, 400), JSON, {}), request_id(request.scope))
 
     async def _file(self, request: Request) -> Response:
-        token = bearer(request.headers.get("authorization"))
-        origin = origin_of(request.scope)
-        await self._contexts.admit(token, origin)
-        context = await self._context(token, origin)
+        header, origin = request.headers.get("authorization"), origin_of(request.scope)
+        await self._contexts.admit(for_counting(header), origin)
+        context = await self._context(bearer(header), origin)
         viewer = signed_in(await context.viewer())
         require(viewer, Action.READ_AUDIT)
         wanted = filter_of(request.query_params, context.now)

@@ -247,12 +247,8 @@ class Context:
         """Why the session no longer stands, if it does not."""
         if self._claims is None:
             return None
-        patient = self.fresh()
-        patient.patient = True
         try:
-            if self._renew is not None:
-                self._claims = await self._renew()
-            await patient._ask(self._claims)  # noqa: SLF001 - its own class
+            await self.still()
         except Unauthenticated as fault:
             return fault
         except Unavailable:

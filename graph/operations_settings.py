@@ -2,17 +2,14 @@
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, HttpUrl
 from pydantic_settings import BaseSettings, NoDecode
 
 from graph.logs import LogFormat, LogLevel
 from graph.secret_settings import Secret
-
-
-def _several(value: Any) -> Any:
-    return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+from graph.setting_parts import parts_of
 
 
 class OperationsSettings(BaseSettings):
@@ -25,6 +22,6 @@ class OperationsSettings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     otel_exporter_otlp_endpoint: HttpUrl | None = None
     trace_share: Annotated[float, Field(ge=0, le=1)] = 1
-    trace_callers: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_several), NoDecode] = ()
+    trace_callers: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(parts_of), NoDecode] = ()
     drain_seconds: Annotated[float, Field(ge=0, le=300)] | None = None
     grace_seconds: Annotated[int, Field(ge=1, le=300)] = 10

@@ -1,21 +1,18 @@
 """Budgets by the minute: requests, and cost points, of users, of service keys and of addresses."""
 
-import ipaddress
 import math
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 from limits import RateLimitItemPerMinute
 
 from domain.clock import Clock
 from domain.errors import TooComplex
+from domain.origin import network_of
 from graph.http.meters import OverLimit, Standing
 from persistence.rates import Limiter, Window, Windows
-
-# What a provider gives to one customer: the addresses of an IPv6 network of this size are one.
-NETWORK: Final = 64
 
 
 class Kind(StrEnum):
@@ -35,16 +32,7 @@ class Caller(msgspec.Struct, frozen=True):
     @classmethod
     def at(cls, address: str) -> Self:
         """Whoever is at an address; at any of the same network, for IPv6."""
-        try:
-            found = ipaddress.ip_address(address)
-        except ValueError:
-            # A socket of the machine itself, which has none.
-            return cls(Kind.ADDRESS, address)
-        if isinstance(found, ipaddress.IPv6Address):
-            if found.ipv4_mapped:
-                return cls(Kind.ADDRESS, str(found.ipv4_mapped))
-            return cls(Kind.ADDRESS, str(ipaddress.ip_network((int(found), NETWORK), strict=False)))
-        return cls(Kind.ADDRESS, str(found))
+        return cls(Kind.ADDRESS, network_of(address))
 
     @property
     def key(self) -> str:

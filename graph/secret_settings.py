@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from pydantic_settings import BaseSettings, NoDecode
 
 from domain.providers.configuration import ProviderConfig, configured
+from graph.setting_parts import parts_of
 from persistence.keyring import KEY_BYTES, KeyRing
 
 SHORTEST_SECRET: Final = 32
@@ -52,9 +53,8 @@ def _key(text: SecretStr) -> bytes:
 
 
 def _several(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return tuple(filter(None, (part.strip() for part in value.replace("\n", ",").split(","))))
+    # In a file they may stand one on a line.
+    return parts_of(value.replace("\n", ",") if isinstance(value, str) else value)
 
 
 Secret = Annotated[SecretStr, AfterValidator(_secret)]

@@ -20,6 +20,7 @@ from graph.mail_settings import MailSettings
 from graph.operations_settings import OperationsSettings
 from graph.rate_settings import RateSettings
 from graph.secret_settings import FIELD_KEY_NEEDED, SECRET_NEEDED, SecretSettings
+from graph.setting_parts import parts_of
 from graph.surface_settings import SurfaceSettings, is_loopback
 from persistence.database import driver_arguments
 
@@ -55,7 +56,7 @@ class Background(StrEnum):
 
 
 def _origins(text: str | list[str]) -> list[str]:
-    parts = [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+    parts = list(parts_of(text))
     for part in parts:
         if not ORIGIN.fullmatch(part):
             raise ValueError(
@@ -73,10 +74,6 @@ def _json(value: Any) -> Any:
         raise ValueError('must be JSON such as {"INR": "1000000", "USD": "10000"}') from error
 
 
-def _symbols(value: Any) -> Any:
-    return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
-
-
 def _database(url: str) -> str:
     try:
         port = driver_arguments(url)["port"]
@@ -89,7 +86,7 @@ def _database(url: str) -> str:
 
 
 def _roles(value: Any) -> Any:
-    names = [part.strip().upper() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    names = [str(part).upper() for part in parts_of(value)]
     for name in names:
         if name not in SIGNING_IN:
             raise ValueError(f"must be roles that sign in, such as ADMIN,BU_MANAGER, not {name}")
@@ -133,7 +130,7 @@ class Settings(SecretSettings, OperationsSettings, MailSettings, RateSettings, S
         "SGD": Decimal(40_000),
     }
     paper_largest_fill: Annotated[Decimal, Field(gt=0)] | None = None
-    paper_rejects: Annotated[tuple[str, ...], BeforeValidator(_symbols), NoDecode] = ()
+    paper_rejects: Annotated[tuple[str, ...], BeforeValidator(parts_of), NoDecode] = ()
     paper_in_sessions: bool = False
     jobs: Background = Background.SERVER
     job_heartbeat: Annotated[float, Field(ge=1, le=3600)] = 30

@@ -8,10 +8,11 @@ from pydantic import BeforeValidator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from graph.disclosure import Disclosure, Introspection
+from graph.setting_parts import parts_of
 
 
 def _networks(value: Any) -> Any:
-    parts = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    parts = parts_of(value)
     for part in parts:
         try:
             length = ipaddress.ip_network(part).prefixlen

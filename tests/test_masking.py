@@ -134,7 +134,7 @@ HARMLESS = st.one_of(
             "0.0.0.0 is served without TLS",
             "127.0.0.1:8000",
             "2026-11-21 14:08:02.527781+00:00",
-            'File "/work/main/graph/context.py", line 88, in viewer',
+            'File "/srv/steward/graph/context.py", line 88, in viewer',
         ]
     ),
 )

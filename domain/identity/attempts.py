@@ -4,7 +4,6 @@ Counted first, and under a row lock, a hundred guesses at once are no more than 
 for accounts that there are and those that there are not.
 """
 
-import ipaddress
 import math
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -13,7 +12,7 @@ import msgspec
 
 from domain.entities import Entity
 from domain.errors import RateLimited
-from domain.origin import Origin
+from domain.origin import Origin, network_of
 from domain.work import Work
 
 SHORTEST_WAIT: Final = timedelta(seconds=1)
@@ -23,8 +22,6 @@ FORGOTTEN_IN: Final = timedelta(hours=1)
 QUIET: Final = timedelta(days=1)
 # Beyond, the wait no longer grows.
 MOST_DOUBLINGS: Final = 10
-# Of an IPv6 address the host's part is the client's to choose.
-NETWORK_BITS: Final = 64
 
 
 class Attempts(Entity, frozen=True):
@@ -71,15 +68,7 @@ def of_account(account: str, limits: Limits, *, proof: str = "account") -> Key:
 
 def of_address(origin: Origin, limits: Limits) -> Key:
     """The key of the address that attempts come from; of an IPv6 address, its network's."""
-    try:
-        address = ipaddress.ip_address(origin.address.partition("%")[0])
-    except ValueError:
-        return Key(f"address:{origin.address}", limits.address)
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is None:
-            return Key(f"address:{ipaddress.ip_network((address, NETWORK_BITS), strict=False)}", limits.address)
-        address = address.ipv4_mapped
-    return Key(f"address:{address}", limits.address)
+    return Key(f"address:{network_of(origin.address)}", limits.address)
 
 
 def wait_after(failures: int, free: int) -> timedelta:

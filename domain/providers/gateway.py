@@ -107,6 +107,24 @@ class Exchange(OAuth2Client):  # type: ignore[misc] # Authlib has no types
         return self.parse_response_token(await self._outside.call(self._provider, "POST", url, signed, body))
 
 
+class Configured:
+    """What every provider is by its settings."""
+
+    def __init__(self, config: ProviderConfig, outside: Outside) -> None:
+        self._config = config
+        self._outside = outside
+
+    @property
+    def name(self) -> str:
+        """What the settings call it."""
+        return self._config.name
+
+    @property
+    def kind(self) -> ProviderKind:
+        """What sort it is."""
+        return self._config.kind
+
+
 class SignInProviders:
     """The providers that the settings name."""
 

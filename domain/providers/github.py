@@ -8,8 +8,8 @@ import httpx
 import msgspec
 
 from domain.providers.configuration import ProviderConfig, host_of
-from domain.providers.entities import FlowSecrets, Proof, ProviderKind
-from domain.providers.gateway import Exchange, NotProven
+from domain.providers.entities import FlowSecrets, Proof
+from domain.providers.gateway import Configured, Exchange, NotProven
 from domain.providers.outside import Outside
 
 
@@ -30,24 +30,13 @@ class Address(msgspec.Struct, frozen=True):
     verified: bool = False
 
 
-class GitHub:
+class GitHub(Configured):
     """GitHub, or a GitHub Enterprise server."""
 
     def __init__(self, config: ProviderConfig, outside: Outside) -> None:
-        self._config = config
-        self._outside = outside
+        super().__init__(config, outside)
         self._base = config.base.rstrip("/")
         self._api = config.api.rstrip("/")
-
-    @property
-    def name(self) -> str:
-        """What the settings call it."""
-        return self._config.name
-
-    @property
-    def kind(self) -> ProviderKind:
-        """What sort it is."""
-        return self._config.kind
 
     async def authorization_url(self, kept: FlowSecrets, now: datetime, *, anew: bool) -> str:  # noqa: ARG002 - GitHub knows no fresh proof
         """Where the person goes."""

@@ -14,8 +14,8 @@ from joserfc.jwk import ECKey, Key, KeySet, RSAKey
 from joserfc.jws import JWSRegistry
 
 from domain.providers.configuration import ProviderConfig, safe
-from domain.providers.entities import FlowSecrets, Proof, ProviderKind
-from domain.providers.gateway import Exchange, NotProven
+from domain.providers.entities import FlowSecrets, Proof
+from domain.providers.gateway import Configured, Exchange, NotProven
 from domain.providers.kept import Kept
 from domain.providers.outside import Outside
 
@@ -49,24 +49,13 @@ class Published(msgspec.Struct, frozen=True):
         return basic if basic in self.token_endpoint_auth_methods_supported else "client_secret_post"
 
 
-class OpenId:
+class OpenId(Configured):
     """A provider that speaks OpenID Connect."""
 
     def __init__(self, config: ProviderConfig, outside: Outside) -> None:
-        self._config = config
-        self._outside = outside
+        super().__init__(config, outside)
         self._published: Kept[Published] = Kept()
         self._keys: Kept[KeySet] = Kept()
-
-    @property
-    def name(self) -> str:
-        """What the settings call it."""
-        return self._config.name
-
-    @property
-    def kind(self) -> ProviderKind:
-        """What sort it is."""
-        return self._config.kind
 
     async def authorization_url(self, kept: FlowSecrets, now: datetime, *, anew: bool) -> str:
         """Where the person goes. Raises Unavailable."""

@@ -17,6 +17,14 @@ def bearer(header: str | None) -> str | None:
     return token.strip() or None
 
 
+def for_counting(header: str | None) -> str | None:
+    """The token by which a request is counted; what is none is refused later, when it is read in earnest."""
+    try:
+        return bearer(header)
+    except Unauthenticated:
+        return None
+
+
 def of_init(payload: Mapping[str, Any], header: str | None) -> str | None:
     """The token of a `connection_init` payload, else of the header that opened the socket.
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from domain.errors import ErrorCode, RateLimited
+from domain.errors import RateLimited
 
 # There is no telling when another of them ends: what browsers' clients wait anyway.
 AGAIN_SECONDS = 5
@@ -12,8 +12,6 @@ AGAIN_SECONDS = 5
 
 class Crowded(RateLimited):
     """As many at once as one may have."""
-
-    code = ErrorCode.RATE_LIMITED
 
     def __init__(self, what: str, most: int) -> None:
         super().__init__(f"There are {most} {what} already: end one first.", retry_after=AGAIN_SECONDS)

@@ -23,7 +23,7 @@ from graph.errors import fault_of, formatted, unforeseen
 from graph.http.accept import ANSWERS, GRAPHQL, JSON, STREAM, chosen, names
 from graph.http.bounds import HttpLimits
 from graph.http.contexts import Context, Contexts
-from graph.http.credentials import bearer
+from graph.http.credentials import bearer, for_counting
 from graph.http.crowd import Crowd, Crowded
 from graph.http.frames import Frames
 from graph.http.headers import guarded
@@ -118,7 +118,7 @@ class Endpoint(GraphQL[Any, None]):
         if self.gate is None:
             return
         try:
-            note(request.scope, await self.gate.admit(_token(request), origin))
+            note(request.scope, await self.gate.admit(for_counting(request.headers.get("authorization")), origin))
         except OverLimit as fault:
             note(request.scope, fault.standing)
             raise
@@ -215,14 +215,6 @@ class Endpoint(GraphQL[Any, None]):
 
     def _unforeseen(self, request: Request, error: Exception) -> GraphQLError:
         return unforeseen(error, request_id(request.scope), system_clock(), self.disclosure)
-
-
-def _token(request: Request) -> str | None:
-    """The token for counting alone; what is none is refused when it is read in earnest."""
-    try:
-        return bearer(request.headers.get("authorization"))
-    except Unauthenticated:
-        return None
 
 
 def _wants_page(request: Request, accept: str) -> bool:

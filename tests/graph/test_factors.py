@@ -158,7 +158,7 @@ async def test_nothing_but_a_challenge_is_one(
 async def test_a_code_is_good_once_and_for_a_step_before_and_after(
     gql: Gql, services: Services, factor: Authenticator, advisor: SignedIn
 ) -> None:
-    clock = moved(services)
+    clock = stopped(services)
     clock.move(minutes=10)
     for steps in (-2, 2):
         challenge = await challenged(gql, advisor)
