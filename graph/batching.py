@@ -1,11 +1,11 @@
 """Relations are declared, not coded: `portfolios: list[Portfolio] = batched(Portfolios.of_clients, key="id", by=…)`.
 
 The function takes the keys of a whole level, asks one statement on a connection of its own, and returns a flat list;
-the primitive groups it by `by`, keeps order and fills misses. Under it lies a DataLoader, made per operation and, in
-a subscription, per event. Arguments become a frozen struct, so that they can key a batch.
+the primitive groups it by `by`, keeps order and fills misses. Under it lies a data loader (`graph/loading.py`), made
+per operation and, in a subscription, per event. Arguments become a frozen struct, so that they can key a batch.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -14,6 +14,7 @@ from strawberry.types.base import StrawberryList, StrawberryOptional
 from strawberry.types.field import StrawberryField
 
 from domain.errors import NotFound
+from domain.paging import PageRequest
 from graph.context import Context, Info
 from graph.cost import COST, Cost
 from graph.lists import Listed, Lists
@@ -65,23 +66,33 @@ class Batched(StrawberryField):
 
     async def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> Any:  # noqa: ARG002 - Strawberry's signature
         """The value for one object, out of the batch of its level."""
-        key = self.key(source)
         if info is None:
             raise TypeError("a batched field needs the context")
-        if key is None:
-            return [] if self.many else None
-        if self.lists is not None:
-            return await self._listed(info.context, key, self.lists.request(kwargs, nested=True))
-        return await self._loaded(info.context, key)
+        (value,) = await self.column([source], info.context, kwargs)
+        if isinstance(value, Exception):
+            raise value
+        return value
 
-    async def _loaded(self, context: Context, key: Any) -> Any:
+    async def column(self, sources: Sequence[Any], context: Context, arguments: Mapping[str, Any]) -> list[Any]:
+        """The values for objects of a level, or the exceptions that stand for them."""
+        keys = list(map(self.key, sources))
+        request = self.lists.request(arguments, nested=True) if self.lists else None
+        if None not in keys:
+            return await self._loaded(context, keys, request)
+        there = iter(await self._loaded(context, [key for key in keys if key is not None], request))
+        return [([] if self.many else None) if key is None else next(there) for key in keys]
+
+    async def _loaded(self, context: Context, keys: list[Any], request: PageRequest | None) -> list[Any]:
+        if request is not None:
+            return await self._listed(context, keys, request)
+
         async def load(keys: list[Any]) -> list[Any]:
             return self._grouped(keys, await context.read(self.load, keys))
 
         # Fields that load the same by the same share a batch: a user is read once, as actor and as member.
-        found = await context.load((self.load, self.by_name, self.many), load, key)
-        if found is None and not isinstance(self.type, StrawberryOptional):
-            raise NotFound
+        found = await context.load_all((self.load, self.by_name, self.many), load, keys)
+        if None in found and not isinstance(self.type, StrawberryOptional):
+            return [NotFound() if value is None else value for value in found]
         return found
 
     def _grouped(self, keys: Sequence[Any], rows: Sequence[Any]) -> list[Any]:
@@ -93,7 +104,7 @@ class Batched(StrawberryField):
             groups[self.by(row)].append(row)
         return [groups[key] for key in keys]
 
-    async def _listed(self, context: Context, key: Any, request: Any) -> Listed:
+    async def _listed(self, context: Context, keys: list[Any], request: PageRequest) -> list[Any]:
         async def load(keys: list[Any]) -> list[Any]:
             pages = {self.by(page): page for page in await context.read(self.load, keys, request)}
             return [pages[key] for key in keys]
@@ -102,8 +113,11 @@ class Batched(StrawberryField):
             counts = dict(await context.read(self.count or self.load, keys, request))
             return [counts[key] for key in keys]
 
-        page = await context.load((self, request), load, key)
-        return Listed(page, lambda: context.load((self, request, "count"), count, key))
+        def counted(key: Any) -> Callable[[], Awaitable[int]]:
+            return lambda: context.load((self, request, "count"), count, key)
+
+        pages = await context.load_all((self, request), load, keys)
+        return [Listed(page, counted(key)) for key, page in zip(keys, pages, strict=True)]
 
 
 def batched(

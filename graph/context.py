@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -12,7 +12,6 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar
 
 import msgspec
 import strawberry
-from strawberry.dataloader import DataLoader
 
 from domain.access import Viewer
 from domain.errors import Forbidden, Unauthenticated, Unavailable
@@ -25,6 +24,7 @@ from domain.transactions import LargeAmounts
 from domain.work import Work
 from graph.http.meters import Standing
 from graph.keys import KnownKeys
+from graph.loading import Load, Loader
 from graph.observing import Observer
 from graph.office import Gateways
 from graph.rates import Caller, Kind, Meter, Rates
@@ -83,7 +83,7 @@ class Context:
         # Reads anew what a key of a service account says, whose end may be put forward.
         self._renew = renew
         self._asking: asyncio.Task[Viewer] | None = None
-        self._loaders: dict[Any, DataLoader[Any, Any]] = {}
+        self._loaders: dict[Any, Loader] = {}
         self.patient = False
         # Whoever pays for what is asked.
         self.caller = Caller(Kind.USER, str(claims.user_id)) if claims else Caller.at(origin.address)
@@ -203,15 +203,15 @@ class Context:
             read = self.services.doors.read
             await read(None, Identities.note_use, viewer.session_id, now, now + lives.idle)
 
-    async def load(self, key: Any, load: Callable[[list[Any]], Awaitable[list[Any]]], item: Any) -> Any:
-        """One item out of a batch; the relation's loader is made at its first use.
+    async def load(self, key: Any, load: Load, item: Any) -> Any:
+        """One item out of a batch."""
+        return (await self.load_all(key, load, [item]))[0]
 
-        Shielded, for one future serves all who ask for the item: graphql-core cancels the siblings of a field that
-        failed, and must not cancel it for the others.
-        """
+    async def load_all(self, key: Any, load: Load, items: Sequence[Any]) -> list[Any]:
+        """Items out of a batch; the relation's loader is made at its first use."""
         if key not in self._loaders:
-            self._loaders[key] = DataLoader(load_fn=load)
-        return await asyncio.shield(self._loaders[key].load(item))
+            self._loaders[key] = Loader(load)
+        return await self._loaders[key].all(items)
 
     def _forget(self) -> None:
         """What was read before a change is not what is there after it."""

@@ -1,6 +1,6 @@
 """Ids as clients see them: typed, readable, opaque; and as the domain takes them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -59,6 +59,12 @@ def encode(prefix: str, row_id: UUID) -> str:
 def id_of(entity: Any) -> str:
     """The id of an entity as clients see it."""
     return encode(PREFIXES[type(entity)], entity.id)
+
+
+def ids_of(entities: Sequence[Any]) -> list[str]:
+    """The ids of entities of one type as clients see them."""
+    prefix = PREFIXES[type(entities[0])]
+    return [f"{prefix}_{entity.id.hex}" for entity in entities]
 
 
 def split(text: str, field: str) -> tuple[str, UUID]:

@@ -138,7 +138,7 @@ class Lists:
         if filter_input is not None:
             self.arguments.append(_argument("filter", filter_input | None, "Which rows the list holds."))
 
-    def request(self, given: dict[str, Any], *, nested: bool) -> PageRequest:
+    def request(self, given: Mapping[str, Any], *, nested: bool) -> PageRequest:
         """The page that a field's arguments ask for; raises Invalid."""
         chosen, order_by = given.get("filter"), given.get("order_by")
         request = PageRequest(

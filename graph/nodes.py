@@ -8,7 +8,8 @@ from strawberry import ID
 
 from domain.entities import Entity
 from graph.described import interface
-from graph.ids import id_of
+from graph.execution.reading import computed
+from graph.ids import id_of, ids_of
 
 Load = Callable[..., Awaitable[Sequence[Any]]]
 
@@ -28,7 +29,9 @@ class OfEntity:
 class Node(OfEntity):
     """Anything that has an id and can be read again by it."""
 
-    @strawberry.field(description="The id, unique among all objects of all types; opaque to clients.")
+    @strawberry.field(
+        description="The id, unique among all objects of all types; opaque to clients.", metadata=computed(ids_of)
+    )
     def id(self: Entity) -> ID:
         """The id as clients see it."""
         return ID(id_of(self))

@@ -90,8 +90,14 @@ class Subscription(NotificationSubscriptions, OrderSubscriptions):
     """All subscriptions."""
 
 
-def make_schema(limits: Limits | None = None, *, disclosure: Disclosure = DISCREET, for_print: bool = False) -> Schema:
-    """The schema; `disclosure` says who may read it, and how much errors tell.
+def make_schema(
+    limits: Limits | None = None,
+    *,
+    disclosure: Disclosure = DISCREET,
+    planned: bool = True,
+    for_print: bool = False,
+) -> Schema:
+    """The schema; `disclosure` says who may read it, and how much errors tell, `planned` how it is executed.
 
     Only `for_print` is it sorted: sorting makes plain enums of Strawberry's, whose input would be text, not values.
     """
@@ -104,6 +110,7 @@ def make_schema(limits: Limits | None = None, *, disclosure: Disclosure = DISCRE
         config=config,
         limits=limits,
         disclosure=disclosure,
+        planned=planned,
     )
 
 

@@ -67,7 +67,7 @@ class Priced(msgspec.Struct, frozen=True):
 
     def actual(self, data: Mapping[str, Any] | None) -> int:
         """What an answer has cost, by the lengths of the lists that really came."""
-        return _points(_came(self.fields, [data] if data else []))
+        return points(_came(self.fields, [data] if data else []))
 
 
 def price(
@@ -81,14 +81,15 @@ def price(
     fields, fixed, _ = _Pricing(weights, document, operation, variables or {}).of(((root, operation.selection_set),))
     own = sum(field.weight.own for field in fields)
     by_address = sum(_total(field) for field in fields if field.weight.by_address)
-    return Priced(_points(fixed), _points(own), _points(by_address), fields)
+    return Priced(points(fixed), points(own), points(by_address), fields)
 
 
 def _bounded(hundredths: int) -> int:
     return min(hundredths, _MOST)
 
 
-def _points(hundredths: int) -> int:
+def points(hundredths: int) -> int:
+    """Whole points, rounded up."""
     return -(-_bounded(hundredths) // HUNDREDTHS)
 
 

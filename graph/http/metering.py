@@ -8,8 +8,9 @@ from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionResult
 
 from domain.errors import TooComplex
-from graph.cost import Priced, price
+from graph.cost import Priced, points, price
 from graph.errors import is_request_error
+from graph.execution import Planned
 from graph.http.meters import Meter, Standing
 
 
@@ -103,5 +104,5 @@ def actual_cost(priced: Priced, result: Any) -> int:
         return priced.estimate
     if is_request_error(result.errors):
         return 0
-    actual = priced.actual(result.data)
+    actual = points(result.spent) if isinstance(result, Planned) else priced.actual(result.data)
     return max(actual, priced.estimate) if result.errors else actual

@@ -1,10 +1,9 @@
 """Status, media type and bytes of an answer, as the GraphQL-over-HTTP specification has them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import orjson
+import msgspec
 from graphql import GraphQLError
 from starlette.responses import Response
 from strawberry.types import ExecutionResult
@@ -22,6 +21,7 @@ STATUS: Final[Mapping[str, int]] = {
     ErrorCode.UNAVAILABLE: 503,
     ErrorCode.INTERNAL: 500,
 }
+_ENCODER: Final = msgspec.json.Encoder()
 # With application/json a well-formed request is answered with 200, for clients of that age look for errors
 # nowhere else; but what is no fault of the request shows in the status always, for balancers and monitors.
 NEVER_OK = frozenset({429, 500, 503})
@@ -60,11 +60,8 @@ def payload(result: ExecutionResult) -> dict[str, Any]:
 
 
 def encode(data: object) -> bytes:
-    """JSON in UTF-8; slowly where a user's own JSON holds integers beyond 64 bits."""
-    try:
-        return orjson.dumps(data)
-    except TypeError:
-        return json.dumps(data, separators=(",", ":"), allow_nan=False).encode("ascii")
+    """JSON in UTF-8, of the structs that planned execution makes as of plain values."""
+    return _ENCODER.encode(data)
 
 
 def _response(body: dict[str, Any], status: int, media: str, headers: Mapping[str, str]) -> Response:

@@ -21,6 +21,7 @@ from domain.clock import system_clock
 from graph.cost import Weights
 from graph.disclosure import DISCREET, Disclosure
 from graph.errors import answered
+from graph.execution import Documents, Host, PlannedExecution
 from graph.http.document import DocumentChecks
 from graph.http.metering import Metering
 from graph.limits import Limits
@@ -60,7 +61,8 @@ class Events(StrawberryGraphQLCoreExecutionContext):
 class Schema(StrawberrySchema):
     """A schema whose errors are coded and masked, whose documents are bounded, and which runs one operation.
 
-    `disclosure` says who may read the whole schema, and how much errors tell.
+    `disclosure` says who may read the whole schema, and how much errors tell. Unless it is `planned`, graphql-core
+    executes everything, which answers the same.
     """
 
     def __init__(
@@ -75,20 +77,27 @@ class Schema(StrawberrySchema):
         scalar_overrides: Mapping[object, type | ScalarWrapper | ScalarDefinition] | None = None,
         limits: Limits | None = None,
         disclosure: Disclosure = DISCREET,
+        planned: bool = True,
     ) -> None:
         self.disclosure = disclosure
         limits = limits or Limits()
         checks = partial(DocumentChecks, limits, disclosure.introspection)
+        plans = (lambda: PlannedExecution(self.documents),) if planned else ()
         super().__init__(
             query,
             mutation,
             subscription,
             types=types,
-            extensions=(checks, partial(Metering, limits.cost), *extensions),
+            extensions=(*plans, checks, partial(Metering, limits.cost), *extensions),
             config=config,
             scalar_overrides=scalar_overrides,
             execution_context_class=Events,
         )
+
+    @cached_property
+    def documents(self) -> Documents:
+        """The valid documents that were asked for last, and their plans."""
+        return Documents(Host(self._schema, self.schema_converter, self.weights))
 
     @cached_property
     def weights(self) -> Weights:

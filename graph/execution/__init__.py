@@ -1,0 +1,18 @@
+"""Queries breadth first: an operation is compiled once into a plan, which is executed level by level, by columns.
+
+graphql-core resolves and completes value after value: each costs a call, an `Info` and often a coroutine. Here the
+values that one field has for all objects of a level are one column, which is read, serialised and put into the answer
+at once. What resolvers look like does not change, and neither do answers: errors, nulls and partial answers come out
+as graphql-core has them, which a differential test holds.
+
+`documents` keeps parsed documents and plans, `compiling` makes plans of them (`plan`), `run` is one execution,
+`reading` gets values, `completing` turns them into the answer (`leaves`: scalars), `places` tells errors where they
+are.
+"""
+
+from graph.execution.documents import Documents
+from graph.execution.extension import PlannedExecution
+from graph.execution.run import Planned
+from graph.execution.subject import Host
+
+__all__ = ["Documents", "Host", "Planned", "PlannedExecution"]

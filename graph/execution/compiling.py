@@ -1,0 +1,172 @@
+"""From a document to the plan of one of its operations.
+
+Fields are collected by graphql-core itself, so that fragments, aliases, directives and types are merged as it merges
+them. Objects whose type is known are planned at once; behind an interface or a union a type is planned when the first
+object of it turns up.
+"""
+
+from typing import Any, Final
+
+from graphql import (
+    GraphQLAbstractType,
+    GraphQLError,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    OperationType,
+    TypeNameMetaFieldDef,
+    get_named_type,
+    is_abstract_type,
+    is_leaf_type,
+    is_object_type,
+)
+from graphql.execution.collect_fields import (
+    FieldDetails,
+    FragmentDetails,
+    GroupedFieldSet,
+    collect_fields,
+    collect_subfields,
+)
+from graphql.execution.executor import default_type_resolver
+from graphql.execution.values import VariableValues
+
+from graph.execution.completing import Completion, Leaves, Lists, NonNull, Nullable, Objects, Site, Spots
+from graph.execution.plan import Field, Level
+from graph.execution.reading import Reader, TypeName, reader_of
+from graph.execution.subject import Subject
+
+TYPENAME: Final = "__typename"
+
+
+class Unplanned(Exception):  # noqa: N818 - no error: the operation runs on graphql-core
+    """The operation asks for what is not planned, and why."""
+
+
+class Compiler:
+    """Plans one operation, for one outcome of its `@skip` and `@include`, on which `conditions` decide."""
+
+    def __init__(self, subject: Subject, conditions: VariableValues) -> None:
+        self.schema = subject.host.schema
+        self._host = subject.host
+        self._operation = subject.operation
+        self._fragments = {name: FragmentDetails(each) for name, each in subject.fragments.items()}
+        self._conditions = conditions
+        self._levels: dict[tuple[str, tuple[int, ...]], Level] = {}
+
+    def root(self) -> Level:
+        """What is asked of the root. Raises Unplanned."""
+        kind = self._operation.operation
+        root = self.schema.get_root_type(kind)
+        if root is None or kind is OperationType.SUBSCRIPTION:
+            raise Unplanned(kind.value)
+        grouped, *_ = collect_fields(
+            self.schema, self._fragments, self._conditions, root, self._operation, hide_suggestions=True
+        )
+        return Level(self._fields(root, grouped), serially=kind is OperationType.MUTATION)
+
+    def level(self, kind: GraphQLObjectType, details: list[FieldDetails]) -> Level:
+        """What is asked of objects of a type beneath a field, planned once."""
+        key = kind.name, tuple(id(each.node) for each in details)
+        if key not in self._levels:
+            grouped, *_ = collect_subfields(
+                self.schema, self._fragments, self._conditions, self._operation, kind, details, hide_suggestions=True
+            )
+            self._levels[key] = Level(self._fields(kind, grouped))
+        return self._levels[key]
+
+    def _fields(self, parent: GraphQLObjectType, grouped: GroupedFieldSet) -> list[Field]:
+        made = (self._field(parent, key, details) for key, details in grouped.items())
+        return [field for field in made if field is not None]
+
+    def _field(self, parent: GraphQLObjectType, key: str, details: list[FieldDetails]) -> Field | None:
+        """A field of the plan; none for one that the schema does not have."""
+        nodes = [each.node for each in details]
+        name = nodes[0].name.value
+        if name.startswith("__") and name != TYPENAME:
+            raise Unplanned("introspection")
+        definition = TypeNameMetaFieldDef if name == TYPENAME else parent.fields.get(name)
+        if definition is None:
+            return None
+        read: Reader = TypeName() if name == TYPENAME else reader_of(definition, handled=self._host.handled)
+        weight = self._host.weights.of_type(parent.name).get(name)
+        complete, waits = self._completion(definition.type, details, weight.each if weight else 0)
+        return Field(
+            key=key,
+            parent=parent,
+            definition=definition,
+            site=Site(parent.name, name, nodes),
+            read=read,
+            complete=complete,
+            waits=waits or read.waits,
+            spends=weight.own if weight else 0,
+        )
+
+    def _completion(self, kind: GraphQLOutputType, details: list[FieldDetails], each: int) -> tuple[Completion, bool]:
+        """How values of a type are completed, and whether that may have to wait."""
+        if isinstance(kind, GraphQLNonNull):
+            inner, waits = self._bare(kind.of_type, details, each)
+            return NonNull(inner), waits
+        inner, waits = self._bare(kind, details, each)
+        return Nullable(inner), waits
+
+    def _bare(self, kind: GraphQLOutputType, details: list[FieldDetails], each: int) -> tuple[Completion, bool]:
+        if isinstance(kind, GraphQLList):
+            inner, waits = self._completion(kind.of_type, details, each)
+            return Lists(inner), waits
+        if is_leaf_type(kind):
+            return Leaves(kind), False
+        if is_abstract_type(kind):
+            return Objects(AnyOf(self, kind, details, each)), True
+        if not is_object_type(kind):
+            raise TypeError(f"{get_named_type(kind)} is no type of an answer")
+        levels = OneOf(self, kind, details, each)
+        return Objects(levels), levels.level.waits
+
+
+class OneOf:
+    """Objects of one type."""
+
+    def __init__(self, compiler: Compiler, kind: GraphQLObjectType, details: list[FieldDetails], each: int) -> None:
+        self.kind = kind
+        self.level = compiler.level(kind, details)
+        self.each = each
+        self._known: set[type] = set()
+
+    def level_of(self, run: Any, value: Any, at: int, spots: Spots) -> Level:
+        """The type's own. Raises GraphQLError for an object of a class that the type does not show."""
+        if type(value) not in self._known:
+            _check(self.kind, value, run.raw_info(spots.site, self.kind, spots.places.path(at)))
+            self._known.add(type(value))
+        return self.level
+
+
+class AnyOf:
+    """Objects of the types that an interface or a union stands for."""
+
+    def __init__(self, compiler: Compiler, kind: GraphQLAbstractType, details: list[FieldDetails], each: int) -> None:
+        self._compiler = compiler
+        self._kind = kind
+        self._details = details
+        self.each = each
+        self._known: dict[type, Level] = {}
+
+    def level_of(self, run: Any, value: Any, at: int, spots: Spots) -> Level:
+        """That of the object's type. Raises whatever telling the type raises."""
+        known = self._known.get(type(value))
+        if known is None:
+            info = run.raw_info(spots.site, self._kind, spots.places.path(at))
+            found = (self._kind.resolve_type or default_type_resolver)(value, info, self._kind)
+            kind = self._compiler.schema.get_type(found) if isinstance(found, str) else None
+            if not isinstance(kind, GraphQLObjectType) or not self._compiler.schema.is_sub_type(self._kind, kind):
+                raise GraphQLError(f"'{self._kind}' stands for no type of a {type(value).__name__}.")
+            _check(kind, value, info)
+            known = self._known[type(value)] = self._compiler.level(kind, self._details)
+        return known
+
+
+def _check(kind: GraphQLObjectType, value: Any, info: Any) -> None:
+    if isinstance(value, Exception):
+        raise value
+    if kind.is_type_of and not kind.is_type_of(value, info):
+        raise GraphQLError(f"Expected value of type '{kind}' but got a {type(value).__name__}.")

@@ -1,0 +1,247 @@
+"""Values of a level become what the answer holds: nulls and errors handled where the specification has them.
+
+A completion takes one column, the values of one field for all objects of a level, and gives the column of the answer.
+What fails at an index stands in `failures` until it comes to a place that may be null: there the error is noted and
+null takes the place. Places that may not be null pass it on to what they are part of.
+"""
+
+from collections.abc import Awaitable, Sequence
+from itertools import accumulate, chain, pairwise
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+from graphql import (
+    FieldNode,
+    GraphQLError,
+    GraphQLLeafType,
+    located_error,
+)
+from graphql.pyutils import is_iterable
+
+from graph.execution.leaves import serialised, serialiser
+from graph.execution.places import Items, Path, Place, Some
+
+# The index of a value, and why nothing can stand in its place.
+Failures: TypeAlias = dict[int, GraphQLError]
+
+
+class Site(msgspec.Struct, frozen=True, eq=False):
+    """A field as a document asks for it of a type: what errors are told with."""
+
+    parent: str
+    name: str
+    nodes: list[FieldNode]
+
+    def located(self, error: Exception, path: Path) -> GraphQLError:
+        """The error as it happened here."""
+        return located_error(error, self.nodes, list(path))
+
+
+class Spots:
+    """The spots in the answer that one column of values is for, and why nothing can stand in some of them."""
+
+    __slots__ = ("failures", "places", "site")
+
+    def __init__(self, site: Site, places: Place) -> None:
+        self.site = site
+        self.places = places
+        self.failures: Failures = {}
+
+    def fail(self, at: int, error: Exception) -> None:
+        """Nothing can stand at an index, for this reason; an earlier one holds."""
+        if at not in self.failures:
+            self.failures[at] = self.site.located(error, self.places.path(at))
+
+    def fail_all(self, values: Sequence[Any], error: Exception) -> list[Any]:
+        """Nothing can stand anywhere: gives the column of it."""
+        for at in range(len(values)):
+            self.fail(at, error)
+        return [None] * len(values)
+
+    def within(self, places: Place) -> "Spots":
+        """Other spots of the same field, such as those of the items of its lists."""
+        return Spots(self.site, places)
+
+
+class Answers(Protocol):
+    """The answer in the making, as far as completion cares."""
+
+    def failed(self, error: GraphQLError, path: Path) -> None:
+        """Note an error, and that null stands at this path for it."""
+
+    def spend(self, hundredths: int) -> None:
+        """Count what objects that came have cost."""
+
+
+class Completion(Protocol):
+    """Makes a column of the answer out of one of values."""
+
+    def __call__(self, run: Any, values: Sequence[Any], spots: Spots) -> Awaitable[Sequence[Any]]:
+        """The column; what fails is told to its spots, and None stands for it."""
+
+
+class Nullable:
+    """A place that may be null: here errors end."""
+
+    def __init__(self, of: Completion) -> None:
+        self._of = of
+
+    async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
+        """The column, with null for whatever failed."""
+        made = await self._of(run, values, spots)
+        if spots.failures:
+            made = list(made)
+            for at, error in sorted(spots.failures.items()):
+                made[at] = None
+                run.failed(error, spots.places.path(at))
+            spots.failures.clear()
+        return made
+
+
+class NonNull:
+    """A place that may not be null: what is missing has failed, and is left to whatever it is part of."""
+
+    def __init__(self, of: Completion) -> None:
+        self._of = of
+
+    async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
+        """The column."""
+        made = await self._of(run, values, spots)
+        if None in made:
+            site = spots.site
+            for at, value in enumerate(made):
+                if value is None:
+                    fault = f"Cannot return null for non-nullable field {site.parent}.{site.name}."
+                    spots.fail(at, TypeError(fault))
+        return made
+
+
+class Leaves:
+    """Scalars and enums."""
+
+    def __init__(self, kind: GraphQLLeafType) -> None:
+        self._kind = kind
+        self._serialise = serialiser(kind)
+
+    async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a completion's signature
+        """All at once; one by one only where that fails, to find which it is."""
+        made = self._all(values)
+        return [self._one(value, at, spots) for at, value in enumerate(values)] if made is None else made
+
+    def _all(self, values: Sequence[Any]) -> Sequence[Any] | None:
+        """The whole column; nothing if any value of it fails."""
+        try:
+            if None not in values:
+                return self._serialise(values)
+            made = iter(self._serialise([value for value in values if value is not None]))
+            return [None if value is None else next(made) for value in values]
+        except Exception:  # noqa: BLE001 - whatever a scalar raises is told of the value that it raises it for
+            return None
+
+    def _one(self, value: Any, at: int, spots: Spots) -> Any:
+        if value is None:
+            return None
+        try:
+            return serialised(self._kind, value)
+        except Exception as error:  # noqa: BLE001 - as above
+            spots.fail(at, error)
+            return None
+
+
+class Lists:
+    """Lists: the items of all lists of the column are one column."""
+
+    def __init__(self, of: Completion) -> None:
+        self._of = of
+
+    async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
+        """The lists with their items completed."""
+        lists = [self._items(value, at, spots) for at, value in enumerate(values)]
+        lengths = list(map(len, lists))
+        inside = Items(spots.places, lengths)
+        items = spots.within(inside)
+        made = await self._of(run, list(chain.from_iterable(lists)), items)
+        for at, error in sorted(items.failures.items()):
+            spots.failures.setdefault(inside.owner(at)[0], error)
+        if len(lists) == 1:
+            return [made] if values[0] is not None else [None]
+        ends = accumulate(lengths, initial=0)
+        cut = [made[start:end] for start, end in pairwise(ends)]
+        if None in values:
+            return [None if value is None else each for value, each in zip(values, cut, strict=True)]
+        return cut
+
+    @staticmethod
+    def _items(value: Any, at: int, spots: Spots) -> Sequence[Any]:
+        """The items of one list; none of what is no list, which has failed."""
+        if type(value) is list or type(value) is tuple:
+            return value
+        if value is None:
+            return ()
+        if not isinstance(value, Exception) and is_iterable(value):
+            return list(value)
+        site = spots.site
+        no_list = GraphQLError(f"Expected Iterable, but did not find one for field '{site.parent}.{site.name}'.")
+        spots.fail(at, value if isinstance(value, Exception) else no_list)
+        return ()
+
+
+class Level(Protocol):
+    """What is asked of all objects of one type."""
+
+    def __call__(self, run: Any, objects: Sequence[Any], spots: Spots) -> Awaitable[Sequence[Any]]:
+        """The objects as the answer has them."""
+
+
+class Levels(Protocol):
+    """What is asked of objects, by the type that each of them turns out to be."""
+
+    # What each object costs that comes, in hundredths of a point (`graph/cost`).
+    each: int
+
+    def level_of(self, run: Any, value: Any, at: int, spots: Spots) -> Level:
+        """What is asked of an object. Raises for what is none of the types that may stand here."""
+
+
+class Objects:
+    """Objects: those of one type are one level, whichever interface or union they came by."""
+
+    def __init__(self, levels: Levels) -> None:
+        self._levels = levels
+
+    async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
+        """The objects, each with what is asked of its type."""
+        run.spend(self._levels.each * (len(values) - values.count(None)))
+        if len(set(map(type, values))) == 1 and values[0] is not None:
+            level = self._level(run, values, range(len(values)), spots)
+            return await level(run, values, spots) if level else [None] * len(values)
+        made: list[Any] = [None] * len(values)
+        for level, members in self._levels_of(run, values, spots).items():
+            some = spots.within(Some(spots.places, members))
+            rows = await level(run, [values[at] for at in members], some)
+            for at, row in zip(members, rows, strict=True):
+                made[at] = row
+            spots.failures |= {members[at]: error for at, error in some.failures.items()}
+        return made
+
+    def _levels_of(self, run: Answers, values: Sequence[Any], spots: Spots) -> dict[Level, list[int]]:
+        """What is asked of which values; the class of an object says what it is."""
+        by_class: dict[type, list[int]] = {}
+        for at, value in enumerate(values):
+            if value is not None:
+                by_class.setdefault(type(value), []).append(at)
+        found: dict[Level, list[int]] = {}
+        for members in by_class.values():
+            if level := self._level(run, values, members, spots):
+                found.setdefault(level, []).extend(members)
+        return found
+
+    def _level(self, run: Answers, values: Sequence[Any], members: Sequence[int], spots: Spots) -> Level | None:
+        """What is asked of values of one class; none if they are nothing that may stand here, and so have failed."""
+        first = members[0]
+        try:
+            return self._levels.level_of(run, values[first], first, spots)
+        except Exception as error:  # noqa: BLE001 - the field's own error, whatever tells types apart has raised
+            for at in members:
+                spots.fail(at, values[at] if isinstance(values[at], Exception) else error)
+            return None

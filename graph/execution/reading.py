@@ -1,0 +1,271 @@
+"""How the values of a field are had for all objects of a level: read off them, loaded at once, or asked of each.
+
+What goes wrong with one object is told to its spot in the answer, and None stands in its place.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from inspect import isawaitable
+from operator import attrgetter
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+
+import strawberry
+from graphql import GraphQLField, GraphQLObjectType, GraphQLResolveInfo
+from graphql.execution.values import get_argument_values
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from graph.execution.completing import Site, Spots
+from graph.execution.places import Path, Place
+
+
+@runtime_checkable
+class Columnar(Protocol):
+    """A field of the schema that is read for all objects of a level at once."""
+
+    async def column(self, sources: Sequence[Any], context: Any, arguments: Mapping[str, Any]) -> Sequence[Any]:
+        """The value of each source, or the exception that stands for it; what it raises holds for all of them."""
+
+
+class Asking(Protocol):
+    """The operation that asks, as far as reading cares."""
+
+    @property
+    def context(self) -> Any:
+        """What resolvers find in `info.context`."""
+
+    def arguments(self, field: "Asked") -> dict[str, Any]:
+        """The arguments of a field as its resolver takes them. Raises for what is none of their types."""
+
+    def info(self, field: "Asked", path: Path) -> GraphQLResolveInfo[Any]:
+        """What resolvers may know of the execution."""
+
+
+class Asked(Protocol):
+    """A field as a document asks for it."""
+
+    @property
+    def site(self) -> Site:
+        """What errors are told with."""
+
+    @property
+    def parent(self) -> GraphQLObjectType:
+        """The type that it is asked of."""
+
+    @property
+    def definition(self) -> GraphQLField:
+        """The field of the schema."""
+
+
+# Asks for the value of an object, given its index too.
+Call: TypeAlias = Callable[[Any, int], Any]
+
+# Makes a column of objects.
+Compute: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
+COMPUTE: Final = "column"
+
+
+class Reader(Protocol):
+    """Gets the values of a field."""
+
+    # Whether it may have to wait: what waits is waited for together.
+    waits: bool
+
+    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
+        """One value for each object."""
+
+
+class Attribute:
+    """An attribute of the objects; a level reads those of all its fields in one pass (`read_attributes`)."""
+
+    waits = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a reader's signature, here and below
+        """One by one, to find which object has no such attribute."""
+        return _each(lambda value, _: getattr(value, self.name), objects, spots)
+
+
+def read_attributes(names: Sequence[str]) -> Callable[[Sequence[Any]], Sequence[Sequence[Any]]]:
+    """The function that reads attributes of some objects, at least one, in one pass: a column for each name."""
+    get = attrgetter(*names)
+    if len(names) == 1:
+        return lambda objects: (list(map(get, objects)),)
+    return lambda objects: list(zip(*map(get, objects), strict=True))
+
+
+class TypeName:
+    """The name of the objects' type."""
+
+    waits = False
+
+    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002
+        """The same for all."""
+        return [field.parent.name] * len(objects)
+
+
+class Together:
+    """A field that is read for the whole level at once."""
+
+    waits = True
+
+    def __init__(self, field: Columnar) -> None:
+        self._field = field
+
+    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
+        """All at once; what is raised is every object's error."""
+        try:
+            values = await self._field.column(objects, run.context, run.arguments(field))
+        except Exception as error:  # noqa: BLE001 - the field's error, whatever it is
+            return spots.fail_all(objects, error)
+        if any(isinstance(value, Exception) for value in values):
+            return [_kept(value, at, spots) for at, value in enumerate(values)]
+        return values
+
+
+class Resolver:
+    """A resolver, which is asked for each object; those of one level are waited for together."""
+
+    waits = True
+
+    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
+        """Call for each, then wait for all that have to be waited for."""
+        try:
+            call = self._caller(run, field, spots.places)
+        except Exception as error:  # noqa: BLE001 - as above
+            return spots.fail_all(objects, error)
+        values = _each(call, objects, spots)
+        waiting = [at for at, value in enumerate(values) if isawaitable(value)]
+        if waiting:
+            came = await asyncio.gather(*(values[at] for at in waiting), return_exceptions=True)
+            for at, value in zip(waiting, came, strict=True):
+                values[at] = _kept(value, at, spots)
+        return values
+
+    def _caller(self, run: Asking, field: Asked, places: Place) -> Call:
+        """Strawberry's own way, which knows extensions of fields."""
+        definition = field.definition
+        resolve = definition.resolve
+        if resolve is None:
+            raise TypeError(f"{field.site.parent}.{field.site.name} has no resolver")
+        node, variables = field.site.nodes[0], run.info(field, ()).variable_values
+        arguments = get_argument_values(definition, node, variables)
+        return lambda value, at: resolve(value, run.info(field, places.path(at)), **arguments)
+
+
+class PlainResolver(Resolver):
+    """A resolver without extensions: its arguments are made once for the level, not for each object."""
+
+    def __init__(self, field: StrawberryField) -> None:
+        self._field = field
+        resolver = field.base_resolver
+        given = resolver and (resolver.parent_parameter or resolver.root_parameter)
+        self._first = bool(resolver and resolver.self_parameter)
+        self._parent = given.name if given else None
+        asks = resolver and resolver.info_parameter
+        self._info = asks.name if asks else None
+
+    def _caller(self, run: Asking, field: Asked, places: Place) -> Call:
+        arguments = run.arguments(field)
+        own = self._field
+
+        def call(value: Any, at: int) -> Any:
+            named = dict(arguments)
+            if self._parent:
+                named[self._parent] = value
+            info: Any = strawberry.Info(_raw_info=run.info(field, places.path(at)), _field=own)
+            if self._info:
+                named[self._info] = info
+            return own.get_result(value, info, [value] if self._first else [], named)
+
+        return call
+
+
+class Method(Resolver):
+    """A resolver that asks for nothing but the object."""
+
+    def __init__(self, field: StrawberryField) -> None:
+        resolver = field.base_resolver
+        if resolver is None:
+            raise TypeError(f"{field.python_name} has no resolver")
+        given = resolver.parent_parameter or resolver.root_parameter
+        call: Any = resolver.wrapped_func
+        if resolver.self_parameter:
+            self._call: Call = lambda value, _: call(value)
+        elif given:
+            name = given.name
+            self._call = lambda value, _: call(**{name: value})
+        else:
+            self._call = lambda *_: call()
+        self.waits = field.is_async
+
+    def _caller(self, *_: Any) -> Call:
+        return self._call
+
+
+class Computed:
+    """A column that a function makes of the objects, which says so by its field's metadata (`computed`)."""
+
+    waits = False
+
+    def __init__(self, compute: Compute) -> None:
+        self._compute = compute
+
+    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002
+        """All at once, or one by one to find which it fails for."""
+        try:
+            return self._compute(objects)
+        except Exception:  # noqa: BLE001 - the function's own, which is told of the object that it raises it for
+            return _each(lambda value, _: self._compute([value])[0], objects, spots)
+
+
+def computed(compute: Compute) -> Mapping[str, Any]:
+    """The metadata of a field whose resolver needs nothing but the object, and can be had of all objects at once."""
+    return {COMPUTE: compute}
+
+
+def reader_of(definition: GraphQLField, *, handled: bool) -> Reader:
+    """How a field's values are had; `handled` are those whose exceptions the schema turns into values."""
+    field = (definition.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    if not isinstance(field, StrawberryField) or field.extensions or field.is_subscription or handled:
+        return Resolver()
+    if isinstance(field, Columnar):
+        return Together(field)
+    if field.is_basic_field:
+        return Attribute(field.python_name)
+    metadata: Mapping[Any, Any] = field.metadata or {}
+    if compute := metadata.get(COMPUTE):
+        return Computed(compute)
+    resolver = field.base_resolver
+    if type(field) is StrawberryField and resolver and not field.arguments and not resolver.info_parameter:
+        return Method(field)
+    return PlainResolver(field)
+
+
+def converted(field: StrawberryField, given: dict[str, Any], converter: GraphQLCoreConverter) -> dict[str, Any]:
+    """Arguments as Python values, by the names that a resolver takes them under."""
+    return convert_arguments(given, field.arguments, converter.scalar_registry, converter.config)
+
+
+def _each(call: Call, objects: Sequence[Any], spots: Spots) -> list[Any]:
+    values: list[Any] = []
+    for at, value in enumerate(objects):
+        try:
+            values.append(_kept(call(value, at), at, spots))
+        except Exception as error:  # noqa: BLE001 - the field's error, whatever it is
+            spots.fail(at, error)
+            values.append(None)
+    return values
+
+
+def _kept(value: Any, at: int, spots: Spots) -> Any:
+    """A value; nothing in the place of an exception, which has failed."""
+    if not isinstance(value, BaseException):
+        return value
+    if not isinstance(value, Exception):
+        raise value
+    spots.fail(at, value)
+    return None

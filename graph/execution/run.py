@@ -1,0 +1,125 @@
+"""One operation while it is executed by its plan."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any, Final
+
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+)
+from graphql.execution.values import VariableValues, get_argument_values
+from graphql.pyutils import Path as InfoPath
+from graphql.pyutils import is_awaitable
+from graphql.type.definition import GraphQLResolveInfoHelpers
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+
+from graph.execution.completing import Site, Spots
+from graph.execution.places import Path, Root
+from graph.execution.plan import Field, Level
+from graph.execution.reading import converted
+from graph.execution.subject import Subject
+
+ROOT: Final = Root()
+NOWHERE: Final = Site("", "", [])
+
+
+async def _gathered(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
+    return list(await asyncio.gather(*awaitables))
+
+
+def _tracked(values: Sequence[Any]) -> None:
+    """Nothing: what a resolver starts aside is its own to end."""
+
+
+HELPERS: Final = GraphQLResolveInfoHelpers(gather=_gathered, track=_tracked)
+
+
+class Planned(ExecutionResult):
+    """The result of a planned operation: its data is a struct, and `spent` what came of it has cost, in hundredths."""
+
+    __slots__ = ("spent",)
+
+    def __init__(self, data: Any, errors: list[GraphQLError] | None, spent: int) -> None:
+        super().__init__(data, errors)
+        self.spent = spent
+
+
+class Run:
+    """The execution of one operation: who asks, what has failed, what was spent."""
+
+    __slots__ = ("_arguments", "_nulled", "_root", "_spent", "_subject", "_variables", "context", "errors")
+
+    def __init__(self, subject: Subject, variables: VariableValues, context: Any, root: Any) -> None:
+        self.context = context
+        self.errors: list[GraphQLError] = []
+        self._subject = subject
+        self._variables = variables
+        self._root = root
+        self._spent = 0
+        self._nulled: set[Path] = set()
+        self._arguments: dict[int, dict[str, Any]] = {}
+
+    async def result(self, level: Level) -> Planned:
+        """Execute, beginning at the root."""
+        spots = Spots(NOWHERE, ROOT)
+        (data,) = await level(self, [self._root], spots)
+        for error in spots.failures.values():
+            self.failed(error, ())
+        return Planned(data, self.errors or None, self._spent)
+
+    def spend(self, hundredths: int) -> None:
+        """Count what has come."""
+        self._spent += hundredths
+
+    def failed(self, error: GraphQLError, path: Path) -> None:
+        """Note an error, and that null stands at this path for it; what lies beneath a null needs no other."""
+        if not any(path[:length] in self._nulled for length in range(len(path) + 1)):
+            self._nulled.add(path)
+            self.errors.append(error)
+
+    def arguments(self, field: Field) -> dict[str, Any]:
+        """The arguments of a field as its resolver takes them; made once, whatever it is asked of."""
+        known = self._arguments.get(id(field))
+        if known is None:
+            definition = field.definition
+            if definition.args:
+                given = get_argument_values(definition, field.site.nodes[0], self._variables)
+                ours = definition.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+                known = converted(ours, given, self._subject.host.converter)
+            else:
+                known = {}
+            self._arguments[id(field)] = known
+        return known
+
+    def info(self, field: Field, path: Path) -> GraphQLResolveInfo[Any]:
+        """What a field's resolver may know of the execution."""
+        return self._info(field.site, field.definition.type, field.parent, path)
+
+    def raw_info(self, site: Site, kind: GraphQLOutputType, path: Path) -> GraphQLResolveInfo[Any]:
+        """What whoever tells types apart may know of it."""
+        return self._info(site, kind, self._subject.host.schema.type_map[site.parent], path)
+
+    def _info(self, site: Site, kind: GraphQLOutputType, parent: Any, path: Path) -> GraphQLResolveInfo[Any]:
+        place: InfoPath | None = None
+        for key in path:
+            place = InfoPath(place, key, site.parent)
+        subject = self._subject
+        return GraphQLResolveInfo(
+            site.name,
+            site.nodes,
+            kind,
+            parent,
+            place,  # type: ignore[arg-type] # none only at the root, which has no field
+            subject.host.schema,
+            subject.fragments,
+            self._root,
+            subject.operation,
+            self._variables,
+            self.context,
+            is_awaitable,
+            None,
+            HELPERS,
+        )

@@ -1,0 +1,1 @@
+"""Planned execution, held against graphql-core."""
