@@ -2,7 +2,9 @@
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -101,7 +103,7 @@ class PageRequest(msgspec.Struct, frozen=True):
     @property
     def filter_digest(self) -> str:
         """Short digest of the filter, so that a cursor is refused under another one."""
-        return hashlib.blake2s(msgspec.msgpack.encode(self.filter), digest_size=6).hexdigest()
+        return _digest(self.filter)
 
     def cursor(self) -> Cursor | None:
         """The place to go on from, if any; raises Invalid if it belongs to another order or filter."""
@@ -120,21 +122,43 @@ class PageRequest(msgspec.Struct, frozen=True):
         return Cursor(self.order.field, self.order.direction, self.filter_digest, value, row_id).encode()
 
 
-class Edge(msgspec.Struct, Generic[E], frozen=True):
-    """A row of a page and its cursor."""
+class Edge(msgspec.Struct, Generic[E], frozen=True, gc=False):
+    """A row of a page and its place in the list, of which a cursor is made when it is asked for."""
 
-    cursor: str
     node: E
+    value: Any
+    request: PageRequest
+
+    @property
+    def cursor(self) -> str:
+        """The row's place."""
+        return self.request.cursor_of(_portable(self.value), getattr(self.node, "id"))  # noqa: B009 - Entity itself names no field
 
 
 class Page(msgspec.Struct, Generic[E], frozen=True):
     """One page: its rows in the list's order, and whether there are more on either side.
 
-    `parent` is what the list hangs on, for a page beneath a list.
+    `values` are what the rows are ordered by; `parent` is what the list hangs on, for a page beneath a list.
     """
 
-    edges: tuple[Edge[E], ...]
+    rows: Sequence[E]
+    values: Sequence[Any]
     has_next: bool
     has_previous: bool
     request: PageRequest
     parent: UUID | None = None
+
+    @property
+    def edges(self) -> list[Edge[E]]:
+        """The rows with their cursors."""
+        return [Edge(row, value, self.request) for row, value in zip(self.rows, self.values, strict=True)]
+
+
+@lru_cache(maxsize=1024)
+def _digest(chosen: msgspec.Struct) -> str:
+    return hashlib.blake2s(msgspec.msgpack.encode(chosen), digest_size=6).hexdigest()
+
+
+def _portable(value: Any) -> Any:
+    """An ordered-by value as a cursor holds it: text for what MessagePack has no exact form of its own."""
+    return value if isinstance(value, str | int) else msgspec.to_builtins(value)

@@ -174,7 +174,7 @@ class Pages:
         # As subscriptions do: a long export keeps the pool from nobody.
         async with self._context.services.turns:
             page = await doors.read(viewer, AuditTrail.page, viewer, self._request)
-            events = [edge.node for edge in page.edges]
+            events = page.rows
             opened = await doors.opened(viewer, events)
             seals = await doors.read(viewer, AuditTrail.seals_of, viewer, [event.id for event in events])
         self._turn(page)

@@ -1,6 +1,6 @@
 """Lists of the schema: Relay's connections over the domain's pages, declared by their filter and orders."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
@@ -66,14 +66,14 @@ class Listed(msgspec.Struct):
     count: Callable[[], Awaitable[int]]
 
     @property
-    def edges(self) -> tuple[DomainEdge[Any], ...]:
+    def edges(self) -> Sequence[DomainEdge[Any]]:
         """The rows of the page with their cursors."""
         return self.page.edges
 
     @property
-    def nodes(self) -> list[Any]:
+    def nodes(self) -> Sequence[Any]:
         """The rows of the page."""
-        return [edge.node for edge in self.page.edges]
+        return self.page.rows
 
 
 @type_

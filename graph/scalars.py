@@ -1,7 +1,7 @@
 """Scalars of the schema, strict on the way in, and Money."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, Final, NewType
@@ -34,6 +34,14 @@ def _plain(value: Decimal) -> str:
     """Without exponent and without the zeros that only storage added."""
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def plain_column(values: Sequence[Decimal]) -> list[str]:
+    """The texts of many: as one by one, but that most need no more than cutting."""
+    return [
+        (text.rstrip("0").rstrip(".") if "." in text else text) if "E" not in text else _plain(value)
+        for value, text in zip(values, map(str, values), strict=True)
+    ]
 
 
 def _day(value: Any) -> date:

@@ -1,22 +1,22 @@
 """Lists: filters, orders and keyset pages, at the root and beneath a list, each page one statement."""
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
-from asyncpg import Record
 from sqlalchemy import ColumnElement, Select, Table, and_, any_, bindparam, func, lateral, or_, select, true
 from sqlalchemy.types import BigInteger, Uuid
 
 from domain.access import Sight, Viewer
 from domain.entities import Entity
 from domain.errors import Invalid
-from domain.paging import Direction, Edge, Page, PageRequest
+from domain.paging import Direction, Page, PageRequest
 from persistence.database import Lent
 from persistence.metadata import UUIDS, unnested
 from persistence.scope import scoped, viewer_values
-from persistence.sql import Statement, columns, compile_statement, reader
+from persistence.sql import Statement, columns, compile_statement, read_all
 
 E = TypeVar("E", bound=Entity)
 
@@ -137,17 +137,20 @@ class Listing(Generic[E]):
     async def page(self, lent: Lent, viewer: Viewer, request: PageRequest) -> Page[E]:
         """One page at the root."""
         statement = self._text("page", self._shape(viewer, request), self._rows)
-        return self._page(request, await lent.rows(statement, self._values(viewer, request)))
+        rows = await lent.rows(statement, self._values(viewer, request))
+        return self._page(request, read_all(self.entity, rows), [row[-1] for row in rows])
 
     async def pages(self, lent: Lent, viewer: Viewer, keys: Sequence[UUID], request: PageRequest) -> list[Page[E]]:
         """A page for each parent, in one statement."""
         statement = self._text("pages", self._shape(viewer, request), self._rows_by_parent)
         rows = await lent.rows(statement, self._values(viewer, request) | {"keys": keys})
-        at = self.entity.__struct_fields__.index(self._parent)
-        grouped: dict[UUID, list[Record]] = {key: [] for key in keys}
-        for row in rows:
-            grouped[row[at]].append(row)
-        return [self._page(request, found, key) for key, found in grouped.items()]
+        parents = map(attrgetter(self._parent), found := read_all(self.entity, rows))
+        grouped: dict[UUID, tuple[list[E], list[Any]]] = {key: ([], []) for key in keys}
+        for parent, row, record in zip(parents, found, rows, strict=True):
+            entities, values = grouped[parent]
+            entities.append(row)
+            values.append(record[-1])
+        return [self._page(request, *of_parent, parent) for parent, of_parent in grouped.items()]
 
     async def count(self, lent: Lent, viewer: Viewer, request: PageRequest) -> int:
         """How many rows match at the root."""
@@ -174,25 +177,17 @@ class Listing(Generic[E]):
         found: dict[UUID, int] = {row[0]: row[1] for row in rows}
         return [(key, found.get(key, 0)) for key in keys]
 
-    def _page(self, request: PageRequest, rows: Sequence[Record], parent: UUID | None = None) -> Page[E]:
-        read = reader(self.entity)
+    def _page(
+        self, request: PageRequest, rows: Sequence[E], values: Sequence[Any], parent: UUID | None = None
+    ) -> Page[E]:
         more = len(rows) > request.size
-        kept = rows[: request.size]
-        if request.backward:
-            kept = kept[::-1]
-        edges = tuple(
-            Edge(cursor=request.cursor_of(_portable(row["order_value"]), row["id"]), node=read(row)) for row in kept
-        )
+        rows, values = rows[: request.size], values[: request.size]
         resumed = request.before is not None if request.backward else request.after is not None
         return Page(
-            edges=edges,
+            rows=rows[::-1] if request.backward else rows,
+            values=values[::-1] if request.backward else values,
             has_next=resumed if request.backward else more,
             has_previous=more if request.backward else resumed,
             request=request,
             parent=parent,
         )
-
-
-def _portable(value: Any) -> Any:
-    """An ordered-by value as a cursor holds it: text for what MessagePack has no exact form of its own."""
-    return value if isinstance(value, str | int) else msgspec.to_builtins(value)

@@ -66,28 +66,23 @@ def _converter(hint: Any) -> Callable[[Any], Any] | None:
 
 
 @cache
-def reader(entity: type[E]) -> Callable[[Record], E]:
-    """The function that makes an entity of a row whose first columns are the entity's, in order."""
+def _converters(entity: type[Entity]) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
     hints = get_type_hints(entity)
-    names = entity.__struct_fields__
-    width = len(names)
-    converters = [(at, convert) for at, name in enumerate(names) if (convert := _converter(hints[name]))]
-
-    def plain(row: Record) -> E:
-        return entity(*row) if len(row) == width else entity(*row[:width])
-
-    def converting(row: Record) -> E:
-        values = list(row[:width])
-        for at, convert in converters:
-            values[at] = convert(values[at])
-        return entity(*values)
-
-    return converting if converters else plain
+    found = ((at, _converter(hints[name])) for at, name in enumerate(entity.__struct_fields__))
+    return tuple((at, convert) for at, convert in found if convert)
 
 
 def read_all(entity: type[E], rows: Sequence[Record]) -> list[E]:
-    """All rows as entities."""
-    return list(map(reader(entity), rows))
+    """All rows as entities, whose fields are the first columns, in order.
+
+    Column by column: what makes an entity of each row is called by C, and so is what converts a field.
+    """
+    if not rows:
+        return []
+    columns: list[Any] = list(zip(*rows, strict=True))[: len(entity.__struct_fields__)]
+    for at, convert in _converters(entity):
+        columns[at] = map(convert, columns[at])
+    return list(map(entity, *columns))
 
 
 def values_of(entity: Entity) -> dict[str, Any]:

@@ -7,10 +7,13 @@ values' classes, which costs a tenth of a call for each value.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 from graphql import GraphQLEnumType, GraphQLLeafType, Undefined
+
+from graph.scalars import plain_column
 
 Serialise = Callable[[Sequence[Any]], Sequence[Any]]
 
@@ -39,6 +42,8 @@ def _moments_in_utc(values: Sequence[Any]) -> bool:
     return set(map(type, values)) == {datetime} and {value.tzinfo for value in values} == {UTC}
 
 
+_decimals = _all_of(Decimal)
+
 # What the encoder writes as the scalar's own serialisation would: the text of RFC 3339, of ISO 8601, of RFC 9562.
 AS_IT_IS: Final[Mapping[str, Callable[[Sequence[Any]], bool]]] = {
     "String": _all_of(str),
@@ -56,8 +61,10 @@ def serialiser(kind: GraphQLLeafType) -> Serialise:
     """The function that serialises a column without nulls; it raises for a column in which any value is wrong."""
     if isinstance(kind, GraphQLEnumType):
         return _names(kind)
-    ready = AS_IT_IS.get(kind.name)
     each = _each(kind)
+    if kind.name == "Decimal":
+        return lambda values: plain_column(values) if _decimals(values) else each(values)
+    ready = AS_IT_IS.get(kind.name)
     if ready is None:
         return each
     return lambda values: values if ready(values) else each(values)

@@ -1,16 +1,16 @@
 """The plan of an operation: for each type at each place, which fields are asked for, and how they are had."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from graphql import GraphQLField, GraphQLObjectType
 
 from graph.execution.completing import Completion, Site, Spots
 from graph.execution.places import UnderKey
-from graph.execution.reading import Attribute, Reader, read_attributes
+from graph.execution.reading import Reader
 
 
 class Field(msgspec.Struct, frozen=True, eq=False):
@@ -46,22 +46,15 @@ class Level:
         self.waits = any(field.waits for field in fields)
         self._shape = shape_of(tuple(field.key for field in fields))
         self._spends = sum(field.spends for field in fields)
-        attributes = [(at, field.read) for at, field in enumerate(fields) if isinstance(field.read, Attribute)]
-        self._plain = [at for at, _ in attributes]
-        self._read_plain = read_attributes([read.name for _, read in attributes]) if attributes else None
         self._waiting = [at for at, field in enumerate(fields) if field.waits]
 
     async def __call__(self, run: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The objects as the answer has them; None for one that may not stand, of which its spot is told."""
         run.spend(self._spends * len(objects))
         beneath = [Spots(field.site, UnderKey(spots.places, field.key)) for field in self.fields]
-        read = self._attributes(objects)
 
         async def column(at: int) -> Sequence[Any]:
-            field = self.fields[at]
-            if at in read:
-                return await field.complete(run, read[at], beneath[at])
-            return await field.column(run, objects, beneath[at])
+            return await self.fields[at].column(run, objects, beneath[at])
 
         together = self._waiting if len(self._waiting) > 1 and not self.serially else ()
         columns = [() if at in together else await column(at) for at in range(len(self.fields))]
@@ -73,18 +66,6 @@ class Level:
                 spots.failures.setdefault(at, error)
                 rows[at] = None
         return rows
-
-    def _attributes(self, objects: Sequence[Any]) -> Mapping[int, Sequence[Any]]:
-        """The columns that are attributes, by the index of their field; none if an object lacks one."""
-        if self._read_plain is None:
-            return NOTHING
-        try:
-            return dict(zip(self._plain, self._read_plain(objects), strict=True))
-        except Exception:  # noqa: BLE001 - properties may raise anything; each field finds out for which object
-            return NOTHING
-
-
-NOTHING: Final[Mapping[int, Sequence[Any]]] = {}
 
 
 @lru_cache(maxsize=4096)

@@ -77,24 +77,20 @@ class Reader(Protocol):
 
 
 class Attribute:
-    """An attribute of the objects; a level reads those of all its fields in one pass (`read_attributes`)."""
+    """An attribute of the objects, read off all of them in one pass."""
 
     waits = False
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self._name = name
+        self._get = attrgetter(name)
 
     async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a reader's signature, here and below
-        """One by one, to find which object has no such attribute."""
-        return _each(lambda value, _: getattr(value, self.name), objects, spots)
-
-
-def read_attributes(names: Sequence[str]) -> Callable[[Sequence[Any]], Sequence[Sequence[Any]]]:
-    """The function that reads attributes of some objects, at least one, in one pass: a column for each name."""
-    get = attrgetter(*names)
-    if len(names) == 1:
-        return lambda objects: (list(map(get, objects)),)
-    return lambda objects: list(zip(*map(get, objects), strict=True))
+        """All at once, or one by one to find which object has no such attribute."""
+        try:
+            return list(map(self._get, objects))
+        except Exception:  # noqa: BLE001 - properties may raise anything, which is told of the object that raises it
+            return _each(lambda value, _: getattr(value, self._name), objects, spots)
 
 
 class TypeName:
@@ -121,7 +117,7 @@ class Together:
             values = await self._field.column(objects, run.context, run.arguments(field))
         except Exception as error:  # noqa: BLE001 - the field's error, whatever it is
             return spots.fail_all(objects, error)
-        if any(isinstance(value, Exception) for value in values):
+        if any(issubclass(kind, Exception) for kind in set(map(type, values))):
             return [_kept(value, at, spots) for at, value in enumerate(values)]
         return values
 

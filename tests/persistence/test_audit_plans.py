@@ -125,5 +125,5 @@ async def test_a_history_beneath_its_object_reads_no_more_than_it_needs(
 async def test_a_page_of_seals_is_found_by_its_events(firm: Firm) -> None:
     async with firm.services.doors.database.lend(firm.admin) as lent:
         page = await AuditTrail.listing.page(lent, firm.admin, asked())
-        found = await AuditTrail(lent).seals_of(firm.admin, [edge.node.id for edge in page.edges])
+        found = await AuditTrail(lent).seals_of(firm.admin, [row.id for row in page.rows])
     assert found == []
