@@ -143,7 +143,7 @@ class Context:
 
     async def _ask(self, claims: Claims) -> Viewer:
         async with self._turn():
-            viewer = await self.services.doors.read(None, Identities.viewer, claims.session_id, self.now)
+            viewer = await self.services.doors.viewer(claims.session_id, self.now)
         seen_by(viewer.user_id)
         return viewer
 

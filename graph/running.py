@@ -18,6 +18,7 @@ class Running:
     """One request, operation or job, while it runs; tasks that it starts know it too."""
 
     __slots__ = (
+        "_defined",
         "began",
         "codes",
         "cost",
@@ -36,6 +37,7 @@ class Running:
         self.began = perf_counter()
         self.viewer: UUID | None = None
         self.execution: ExecutionContext | None = None
+        self._defined: OperationDefinitionNode | None = None
         self.status: int | None = None
         self.codes: list[str] = []
         self.cost: int | None = None
@@ -74,9 +76,9 @@ class Running:
 
     def _definition(self) -> OperationDefinitionNode | None:
         execution = self.execution
-        if execution is None or execution.graphql_document is None:
-            return None
-        return get_operation_ast(execution.graphql_document, execution.operation_name)
+        if self._defined is None and execution is not None and execution.graphql_document is not None:
+            self._defined = get_operation_ast(execution.graphql_document, execution.operation_name)
+        return self._defined
 
     def saw(self, result: ExecutionResult) -> None:
         """Note what an answer, or an event of a subscription, says of errors and of cost."""

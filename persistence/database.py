@@ -242,16 +242,30 @@ class Database:
         With `identity` it sees the rows of sign-in too; without either it sees nothing. Raises Unauthenticated if the
         viewer's session has ended (the firm itself has none), Unavailable if no connection is to be had.
         """
-        began = perf_counter()
-        with faults():
-            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
-        self.watch.waited(perf_counter() - began)
-        try:
+        async with self._acquired() as connection:
             with faults():
                 told = await connection.fetchrow(LEND, *_told(viewer, identity=identity))
             if viewer is not None and not viewer.is_system and not (told and told[0]):
                 raise Unauthenticated("The session has ended.", reason="REVOKED")
             yield Lent(connection, self._observe, self.watch)
+
+    @asynccontextmanager
+    async def untold(self) -> AsyncIterator[Lent]:
+        """A connection for a vetted function that heeds no settings: those of whoever had it before still stand.
+
+        Raises Unavailable if no connection is to be had.
+        """
+        async with self._acquired() as connection:
+            yield Lent(connection, self._observe, self.watch)
+
+    @asynccontextmanager
+    async def _acquired(self) -> "AsyncIterator[PoolConnectionProxy[Record]]":
+        began = perf_counter()
+        with faults():
+            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        self.watch.waited(perf_counter() - began)
+        try:
+            yield connection
         finally:
             await self._give_back(connection)
 

@@ -3,7 +3,9 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -15,6 +17,7 @@ from domain.entities import IdMaker
 from domain.errors import Unavailable
 from persistence.bell import Bell
 from persistence.database import Database, Lent, faults
+from persistence.identity import Identities
 from persistence.keyring import KeyRing
 from persistence.repository import Repository, repository_of
 from persistence.vault import Vault
@@ -63,6 +66,14 @@ class Doors:
         """Call a repository's method on a connection of its own; nothing is held afterwards."""
         async with self.database.lend(viewer, identity=viewer is None) as lent:
             return await method(repository_of(method)(lent), *args, **kwargs)
+
+    async def viewer(self, session_id: UUID, now: datetime) -> Viewer:
+        """Whoever a session belongs to; raises Unauthenticated if it has ended.
+
+        A vetted function tells, which heeds no settings: so nobody need be told to the database before.
+        """
+        async with self.database.untold() as lent:
+            return await Identities(lent).viewer(session_id, now)
 
     async def write(
         self,

@@ -10,9 +10,9 @@ as graphql-core has them, which a differential test holds.
 are.
 """
 
-from graph.execution.documents import Documents
-from graph.execution.extension import PlannedExecution
+from graph.execution.documents import Document, Documents
+from graph.execution.extension import Asked, KnownDocuments, PlannedExecution
 from graph.execution.run import Planned
 from graph.execution.subject import Host
 
-__all__ = ["Documents", "Host", "Planned", "PlannedExecution"]
+__all__ = ["Asked", "Document", "Documents", "Host", "KnownDocuments", "Planned", "PlannedExecution"]

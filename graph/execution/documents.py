@@ -1,8 +1,8 @@
 """Documents that were parsed and found valid, and the plans of their operations, kept for the next who sends them."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Generic, TypeVar
 
 from graphql import (
     DocumentNode,
@@ -17,6 +17,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
+from graph.cost import Priced, price
 from graph.execution.compiling import Compiler, Unplanned
 from graph.execution.plan import Level
 from graph.execution.subject import Host, Subject
@@ -26,6 +27,29 @@ MOST_DOCUMENTS: Final = 1_000
 MOST_CHARACTERS: Final = 1_000_000
 # Outcomes of `@skip` and `@include` of one operation that are planned; clients use few of them.
 MOST_PLANS: Final = 16
+# Prices of one operation, for page sizes and conditions that differ.
+MOST_PRICES: Final = 64
+# Dates tell how long a list is; longer texts weigh nothing.
+LONGEST_WEIGHTY: Final = 10
+
+T = TypeVar("T")
+
+
+class Remembered(Generic[T]):
+    """What was made last, by what it was made for; as many as fit."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._made: OrderedDict[tuple[Any, ...], T] = OrderedDict()
+
+    def get(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """What was made for this, or is made now."""
+        known = self._made.get(key)
+        if known is None:
+            known = self._made[key] = make()
+            if len(self._made) > self._most:
+                self._made.popitem(last=False)
+        return known
 
 
 class _Reading(Visitor):
@@ -50,23 +74,32 @@ class _Reading(Visitor):
 class Operation:
     """One operation of a valid document, with the plans of it that were asked for."""
 
-    def __init__(self, subject: Subject, conditions: tuple[str, ...], introspects: bool) -> None:  # noqa: FBT001 - a plain fact
+    def __init__(
+        self, subject: Subject, document: DocumentNode, conditions: tuple[str, ...], *, introspects: bool
+    ) -> None:
         self.subject = subject
+        self._document = document
         self._conditions = conditions
         self._introspects = introspects
-        self._plans: OrderedDict[tuple[Any, ...], Level] = OrderedDict()
+        self._plans: Remembered[Level] = Remembered(MOST_PLANS)
+        self._prices: Remembered[Priced] = Remembered(MOST_PRICES)
 
     def plan(self, variables: VariableValues) -> Level:
         """The plan for what the variables decide. Raises Unplanned."""
         if self._introspects:
             raise Unplanned("introspection")
         decided = tuple(variables.coerced.get(name) for name in self._conditions)
-        known = self._plans.get(decided)
-        if known is None:
-            known = self._plans[decided] = self._compile(variables)
-            while len(self._plans) > MOST_PLANS:
-                self._plans.popitem(last=False)
-        return known
+        return self._plans.get(decided, lambda: self._compile(variables))
+
+    def price(self, given: Mapping[str, Any]) -> Priced:
+        """What the operation costs at most with the variables that a client has given."""
+        weighty = tuple((name, _weighty(value)) for name, value in given.items())
+        return self._prices.get(weighty, lambda: self._price(given))
+
+    def _price(self, given: Mapping[str, Any]) -> Priced:
+        host, operation = self.subject.host, self.subject.operation
+        root = host.schema.get_root_type(operation.operation)
+        return price(host.weights, root.name if root else "", self._document, operation, given)
 
     def _compile(self, variables: VariableValues) -> Level:
         # Of the variables the plan keeps these alone, for it outlives the request that it is made in.
@@ -104,7 +137,18 @@ class Document:
         return self._operations[name]
 
     def _operation(self, found: OperationDefinitionNode) -> Operation:
-        return Operation(Subject(self._host, found, self._fragments), self._conditions, self.introspects)
+        subject = Subject(self._host, found, self._fragments)
+        return Operation(subject, self.node, self._conditions, introspects=self.introspects)
+
+
+def _weighty(value: Any) -> Any:
+    """As much of a variable as a price may depend on: numbers, lengths, and short texts."""
+    if isinstance(value, list):
+        return "list", len(value)
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_WEIGHTY else "text"
+    # Told apart, for True is 1.
+    return (type(value).__name__, value) if value is None or isinstance(value, bool | int | float) else "object"
 
 
 def _fragments(node: DocumentNode) -> Iterator[FragmentDefinitionNode]:

@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from graphql import DocumentNode, OperationDefinitionNode, OperationType, get_operation_ast
+from graphql import OperationType
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionResult
 
 from domain.errors import TooComplex
-from graph.cost import Priced, points, price
+from graph.cost import Priced, points
 from graph.errors import is_request_error
-from graph.execution import Planned
+from graph.execution import Asked, Planned
 from graph.http.meters import Meter, Standing
 
 
@@ -20,6 +20,8 @@ class Metering(SchemaExtension):
     What fails on its way is not given back: it has been worked for. A subscription is charged for its beginning, and
     then for each event what that cost; when nothing is left it ends, and is resumed at its cursor.
     """
+
+    execution_context: Asked
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -63,19 +65,12 @@ class Metering(SchemaExtension):
         return {"cost": self.told} if self.told else {}
 
     def _price(self) -> Priced:
-        document, operation = self._operation()
-        schema: Any = self.execution_context.schema
-        self.live = operation.operation is OperationType.SUBSCRIPTION
-        root = schema.root_names[operation.operation]
-        return price(schema.weights, root, document, operation, self.execution_context.variables)
-
-    def _operation(self) -> tuple[DocumentNode, OperationDefinitionNode]:
         context = self.execution_context
-        document = context.graphql_document
-        operation = get_operation_ast(document, context.operation_name) if document else None
-        if document is None or operation is None:
-            raise RuntimeError("only what was parsed and chosen is executed")
-        return document, operation
+        operation = context.document.operation(context.operation_name) if context.document else None
+        if operation is None:
+            raise RuntimeError("only what was found valid and chosen is executed")
+        self.live = operation.subject.operation.operation is OperationType.SUBSCRIPTION
+        return operation.price(context.variables or {})
 
     def _meter(self) -> Meter | None:
         meter: Meter | None = getattr(self.execution_context.context, "meter", None)

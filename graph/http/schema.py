@@ -6,7 +6,6 @@ from functools import cached_property, partial
 from typing import Any
 
 from graphql import GraphQLError, get_operation_ast
-from graphql import OperationType as OperationKind
 from graphql.execution import Executor
 from strawberry import Schema as StrawberrySchema
 from strawberry.extensions import SchemaExtension
@@ -21,14 +20,14 @@ from domain.clock import system_clock
 from graph.cost import Weights
 from graph.disclosure import DISCREET, Disclosure
 from graph.errors import answered
-from graph.execution import Documents, Host, PlannedExecution
+from graph.execution import Asked, Documents, Host, KnownDocuments, PlannedExecution
 from graph.http.document import DocumentChecks
 from graph.http.metering import Metering
 from graph.limits import Limits
 from graph.running import running
 
 
-class OneOperation(ExecutionContext):
+class OneOperation(Asked):
     """The operation that was asked for by name, or the only one; Strawberry's takes the first of several."""
 
     @property
@@ -82,13 +81,19 @@ class Schema(StrawberrySchema):
         self.disclosure = disclosure
         limits = limits or Limits()
         checks = partial(DocumentChecks, limits, disclosure.introspection)
-        plans = (lambda: PlannedExecution(self.documents),) if planned else ()
+        plans = (PlannedExecution,) if planned else ()
         super().__init__(
             query,
             mutation,
             subscription,
             types=types,
-            extensions=(*plans, checks, partial(Metering, limits.cost), *extensions),
+            extensions=(
+                lambda: KnownDocuments(self.documents),
+                checks,
+                partial(Metering, limits.cost),
+                *extensions,
+                *plans,
+            ),
             config=config,
             scalar_overrides=scalar_overrides,
             execution_context_class=Events,
@@ -103,12 +108,6 @@ class Schema(StrawberrySchema):
     def weights(self) -> Weights:
         """What each field costs."""
         return Weights.of(self._schema)
-
-    @cached_property
-    def root_names(self) -> dict[OperationKind, str]:
-        """The names of the types that operations begin at."""
-        roots = ((kind, self._schema.get_root_type(kind)) for kind in OperationKind)
-        return {kind: root.name for kind, root in roots if root}
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Code, mask and log; Strawberry answers with the very list that it shows here, of streams too."""

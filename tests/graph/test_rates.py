@@ -14,6 +14,7 @@ from graph.context import Services
 from graph.http.schema import Schema
 from graph.rates import Allowance, Caller, Kind
 from graph.settings import Settings
+from persistence.database import Watch
 from persistence.rates import Limiter, MemoryWindows
 from tests.factories import partners
 from tests.factories.firm import PASSWORD, Make
@@ -275,22 +276,24 @@ async def test_sign_in_is_charged_to_the_address_whoever_asks(
         assert await caller.code(SIGN_IN, **given) == ""
 
 
+class Waits(Watch):
+    """Counts how often a connection was lent."""
+
+    def __init__(self) -> None:
+        self.lendings = 0
+
+    def waited(self, seconds: float) -> None:
+        self.lendings += 1
+
+
 async def test_memory_takes_no_round_trip(settings: Settings, services: Services, schema: Schema, make: Make) -> None:
     budgets, advisor = Budgets(settings, services, schema), await make.advisor()
-    lent = 0
-    database = services.doors.database
-    lend = database.lend
-
-    def counting(*args: Any, **kwargs: Any) -> Any:
-        nonlocal lent
-        lent += 1
-        return lend(*args, **kwargs)
-
+    watch = Waits()
     async with budgets.at() as caller:
         await caller.cost(CHEAP, advisor.token)
-        database.lend = counting  # type: ignore[method-assign] # for the length of the test
+        services.doors.database.watch = watch
         await caller.cost(CHEAP, advisor.token)
-    assert lent == 1, "the viewer alone was read"
+    assert watch.lendings == 1, "the viewer alone was read"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from graphql import get_operation_ast, parse
+from graphql import parse
 
 from graph.app import OPERATIONS
-from graph.cost import Priced, price
+from graph.cost import Priced
+from graph.execution import Document
 from graph.graphiql import Operation, operations
 from graph.http.schema import Schema
 from graph.schema import make_schema
@@ -18,10 +19,9 @@ SAMPLES: Final = operations(OPERATIONS)
 
 def priced(schema: Schema, query: str, name: str | None = None, **variables: Any) -> Priced:
     """The price of an operation of a document."""
-    document = parse(query)
-    operation = get_operation_ast(document, name)
+    operation = Document(schema.documents.host, parse(query)).operation(name)
     assert operation
-    return price(schema.weights, schema.root_names[operation.operation], document, operation, variables)
+    return operation.price(variables)
 
 
 def cost_of(schema: Schema, sample: Operation) -> int:
