@@ -282,7 +282,7 @@ class Waits(Watch):
     def __init__(self) -> None:
         self.lendings = 0
 
-    def waited(self, seconds: float) -> None:
+    def waited(self, seconds: float) -> None:  # noqa: ARG002 - as it is told
         self.lendings += 1
 
 
