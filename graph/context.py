@@ -84,6 +84,7 @@ class Context:
         self._renew = renew
         self._asking: asyncio.Task[Viewer] | None = None
         self._loaders: dict[Any, Loader] = {}
+        self._lane = services.doors.lane()
         self.patient = False
         # Whoever pays for what is asked.
         self.caller = Caller(Kind.USER, str(claims.user_id)) if claims else Caller.at(origin.address)
@@ -126,7 +127,7 @@ class Context:
         if self._asking is None:
             # One task for all resolvers that ask at once; shielded, for one of them may be cancelled.
             self._asking = asyncio.create_task(self._ask(self._claims))
-        return await asyncio.shield(self._asking)
+        return self._asking.result() if self._asking.done() else await asyncio.shield(self._asking)
 
     async def still(self) -> Viewer:
         """The viewer with the rights of this moment, for what goes on for long.
@@ -143,7 +144,8 @@ class Context:
 
     async def _ask(self, claims: Claims) -> Viewer:
         async with self._turn():
-            viewer = await self.services.doors.viewer(claims.session_id, self.now)
+            doors = self.services.doors
+            viewer = await (doors if self.patient else self._lane).viewer(claims.session_id, self.now)
         seen_by(viewer.user_id)
         return viewer
 
@@ -155,9 +157,11 @@ class Context:
         self, method: Callable[Concatenate[R, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call a repository's method as the viewer, on a connection of its own."""
-        viewer = await self.viewer()
+        viewer, doors = await self.viewer(), self.services.doors
+        if not self.patient:
+            return await doors.read_along(self._lane, viewer, method, viewer, *args, **kwargs)
         async with self._turn():
-            return await self.services.doors.read(viewer, method, viewer, *args, **kwargs)
+            return await doors.read(viewer, method, viewer, *args, **kwargs)
 
     def _turn(self) -> AbstractAsyncContextManager[None]:
         return self.services.turns if self.patient else nullcontext()

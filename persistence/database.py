@@ -243,11 +243,12 @@ class Database:
         viewer's session has ended (the firm itself has none), Unavailable if no connection is to be had.
         """
         async with self._acquired() as connection:
-            with faults():
-                told = await connection.fetchrow(LEND, *_told(viewer, identity=identity))
-            if viewer is not None and not viewer.is_system and not (told and told[0]):
-                raise Unauthenticated("The session has ended.", reason="REVOKED")
-            yield Lent(connection, self._observe, self.watch)
+            await self.tell(connection, viewer, identity=identity)
+            yield self.lent(connection)
+
+    def lent(self, connection: "PoolConnectionProxy[Record]") -> Lent:
+        """A connection that was told its viewer, as repositories take it."""
+        return Lent(connection, self._observe, self.watch)
 
     @asynccontextmanager
     async def untold(self) -> AsyncIterator[Lent]:
@@ -256,20 +257,35 @@ class Database:
         Raises Unavailable if no connection is to be had.
         """
         async with self._acquired() as connection:
-            yield Lent(connection, self._observe, self.watch)
+            yield self.lent(connection)
+
+    async def tell(
+        self, connection: "PoolConnectionProxy[Record]", viewer: Viewer | None, *, identity: bool = False
+    ) -> None:
+        """Tell the database on a connection who the viewer is. Raises Unauthenticated if its session has ended."""
+        with faults():
+            told = await connection.fetchrow(LEND, *_told(viewer, identity=identity))
+        if viewer is not None and not viewer.is_system and not (told and told[0]):
+            raise Unauthenticated("The session has ended.", reason="REVOKED")
 
     @asynccontextmanager
     async def _acquired(self) -> "AsyncIterator[PoolConnectionProxy[Record]]":
+        connection = await self.acquire()
+        try:
+            yield connection
+        finally:
+            await self.give_back(connection)
+
+    async def acquire(self) -> "PoolConnectionProxy[Record]":
+        """A connection that is told nothing yet, for `give_back`. Raises Unavailable if none is to be had."""
         began = perf_counter()
         with faults():
             connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
         self.watch.waited(perf_counter() - began)
-        try:
-            yield connection
-        finally:
-            await self._give_back(connection)
+        return connection
 
-    async def _give_back(self, connection: "PoolConnectionProxy[Record]") -> None:
+    async def give_back(self, connection: "PoolConnectionProxy[Record]") -> None:
+        """Let others have a connection."""
         try:
             await self._pool.release(connection)
         except _GONE as error:

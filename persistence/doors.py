@@ -19,6 +19,7 @@ from persistence.bell import Bell
 from persistence.database import Database, Lent, faults
 from persistence.identity import Identities
 from persistence.keyring import KeyRing
+from persistence.lanes import Lane
 from persistence.repository import Repository, repository_of
 from persistence.vault import Vault
 from persistence.work import Work
@@ -65,6 +66,22 @@ class Doors:
     ) -> T:
         """Call a repository's method on a connection of its own; nothing is held afterwards."""
         async with self.database.lend(viewer, identity=viewer is None) as lent:
+            return await method(repository_of(method)(lent), *args, **kwargs)
+
+    def lane(self) -> Lane:
+        """For the readings of one operation, which follow each other closely."""
+        return Lane(self.database)
+
+    async def read_along(
+        self,
+        lane: Lane,
+        viewer: Viewer,
+        method: Callable[Concatenate[R, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As `read`, on the lane's connection."""
+        async with lane.lend(viewer) as lent:
             return await method(repository_of(method)(lent), *args, **kwargs)
 
     async def viewer(self, session_id: UUID, now: datetime) -> Viewer:

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+from asyncpg import Record
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.types import Uuid
 
@@ -102,6 +103,14 @@ USED = select(
 )
 
 
+def viewer_in(row: Record) -> Viewer:
+    """The viewer that a row of `viewer_of` tells of."""
+    told = {name: row[name] for name in Viewer.__struct_fields__}
+    glass = set(told["glass_ids"]).difference(told["book_ids"])
+    told |= {"book_ids": [*told["book_ids"], *glass], "glass_ids": [*glass]}
+    return msgspec.convert(told, Viewer, strict=False, from_attributes=False)
+
+
 class Identities(Repository):
     """Users and sessions; all but the directory needs the door of identity."""
 
@@ -110,10 +119,7 @@ class Identities(Repository):
         rows = await self.lent.rows(VIEWER, {"session_id": session_id, "now": now})
         if not rows:
             raise Unauthenticated("The session has ended.", reason="REVOKED")
-        told = dict(rows[0])
-        glass = set(told["glass_ids"]).difference(told["book_ids"])
-        told |= {"book_ids": [*told["book_ids"], *glass], "glass_ids": [*glass]}
-        return msgspec.convert(told, Viewer, strict=False, from_attributes=False)
+        return viewer_in(rows[0])
 
     async def note_use(self, session_id: UUID, now: datetime, idle_until: datetime) -> None:
         """Note that a session, or the key of a service account, is in use, so that it does not end as an idle one."""

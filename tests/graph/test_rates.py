@@ -172,7 +172,7 @@ async def test_what_costs_too_much_is_refused_before_it_runs(
         assert "limit 10000" in detail["issue"]
         assert cost is None or f"requested {cost} points" in detail["issue"]
         assert "extensions" not in answer.json()
-        assert [text for text in seen if "clients" in text or "households" in text] == []
+        assert [text for text in seen if "FROM clients" in text or "FROM households" in text] == []
         assert (await caller.cost(CHEAP, advisor.token))["remaining"] == Allowance().cost, "nothing was charged"
 
 

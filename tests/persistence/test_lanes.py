@@ -1,0 +1,144 @@
+"""Readings that follow each other closely share a connection, and see what each by itself would."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from asyncpg import PostgresError
+
+from domain.access import Viewer
+from domain.errors import Unauthenticated
+from graph.context import Services
+from persistence.books import Books
+from persistence.database import Lent, Watch
+from persistence.lanes import IDLE_SECONDS, TOLD_SECONDS, Lane
+from tests.factories.firm import Make, SignedIn
+from tests.factories.house import House, house
+from tests.support.stage import Stage
+
+SETTINGS = ("user", "books", "clients", "everything", "identity")
+
+
+class Lendings(Watch):
+    """Counts how often a connection was lent."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def waited(self, seconds: float) -> None:  # noqa: ARG002 - as it is told
+        self.count += 1
+
+
+@pytest.fixture(scope="module")
+async def firm(stage: Stage) -> House:
+    return await house(stage.make)
+
+
+async def told(lent: Lent) -> dict[str, Any]:
+    """What the database has been told of the viewer on a connection."""
+    names = ", ".join(f"current_setting('steward.{name}', true) as {name}" for name in SETTINGS)
+    row = await lent.connection.fetchrow(f"select {names}")
+    assert row
+    return {
+        name: set(value.strip("{}").split(",")) if name in {"books", "clients"} else value
+        for name, value in row.items()
+    }
+
+
+async def test_whoever_enters_sees_what_a_lending_lets_it_see(stage: Stage, firm: House) -> None:
+    database, now = stage.services.doors.database, datetime.now(UTC)
+    seen = set()
+    for person in firm.people.values():
+        lane = Lane(database)
+        viewer = await lane.viewer(person.user.session.id, now)
+        assert viewer == await stage.services.doors.viewer(person.user.session.id, now)
+        async with lane.lend(viewer) as lent:
+            entered = await told(lent)
+        async with database.lend(viewer) as lent:
+            assert entered == await told(lent), person
+        seen.add((viewer.role, entered["everything"], "" not in entered["clients"]))
+    assert len({role for role, *_ in seen}) >= 8
+    assert {everything for _, everything, _ in seen} == {"on", ""}
+    assert {clients for *_, clients in seen} == {True, False}
+
+
+async def entered(services: Services, user: SignedIn) -> tuple[Lane, Viewer]:
+    lane = services.doors.lane()
+    return lane, await lane.viewer(user.session.id, services.doors.clock())
+
+
+def book_of(advisor: SignedIn) -> UUID:
+    assert advisor.book
+    return advisor.book.id
+
+
+async def test_readings_in_a_row_are_lent_one_connection_once(services: Services, make: Make) -> None:
+    database = services.doors.database
+    advisor, watch = await make.advisor(), Lendings()
+    database.watch = watch
+    lane, viewer = await entered(services, advisor)
+    for _ in range(3):
+        ids = [book_of(advisor)]
+        assert len(await services.doors.read_along(lane, viewer, Books.by_ids, viewer, ids)) == 1
+    assert watch.count == 1
+    assert database.pooled.in_use == 1
+    await asyncio.sleep(IDLE_SECONDS * 20)
+    assert database.pooled.in_use == 0
+
+
+async def test_readings_side_by_side_wait_for_nobody_and_more_than_fit_go_on(services: Services, make: Make) -> None:
+    """As many as would hang if each held a connection while it waited for another."""
+    advisor = await make.advisor()
+    ids = [book_of(advisor)]
+
+    async def operation() -> int:
+        lane, viewer = await entered(services, advisor)
+
+        async def reading() -> int:
+            return len(await services.doors.read_along(lane, viewer, Books.by_ids, viewer, ids))
+
+        first = await reading()
+        return first + sum(await asyncio.gather(*(reading() for _ in range(4))))
+
+    assert await asyncio.wait_for(asyncio.gather(*(operation() for _ in range(60))), 30) == [5] * 60
+
+
+async def test_another_viewer_of_the_connection_is_told(services: Services, make: Make) -> None:
+    """Nothing stays of whoever had it before, nor of an end of the session."""
+    one, other = await make.advisor(), await make.advisor()
+    for user in (one, other, one):
+        lane, viewer = await entered(services, user)
+        async with lane.lend(viewer) as lent:
+            assert (await told(lent))["user"] == str(user.user.id)
+    await make.connection.execute("update sessions set revoked_at = now() where id = $1", one.session.id)
+    with pytest.raises(Unauthenticated):
+        await entered(services, one)
+    assert services.doors.database.pooled.in_use == 0
+
+
+async def test_an_end_of_the_session_is_seen_by_what_goes_on(services: Services, make: Make) -> None:
+    advisor = await make.advisor()
+    lane, viewer = await entered(services, advisor)
+    ids = [book_of(advisor)]
+    await make.connection.execute("update sessions set revoked_at = now() where id = $1", advisor.session.id)
+    began = asyncio.get_running_loop().time()
+
+    async def goes_on() -> None:
+        while asyncio.get_running_loop().time() - began < TOLD_SECONDS * 5:
+            await services.doors.read_along(lane, viewer, Books.by_ids, viewer, ids)
+
+    with pytest.raises(Unauthenticated):
+        await goes_on()
+    assert asyncio.get_running_loop().time() - began < TOLD_SECONDS * 5
+
+
+async def test_what_fails_gives_its_connection_back(services: Services, make: Make) -> None:
+    lane, viewer = await entered(services, await make.advisor())
+    with pytest.raises(PostgresError):
+        async with lane.lend(viewer) as lent:
+            await lent.connection.fetch("select 1 / 0")
+    assert services.doors.database.pooled.in_use == 0
+    async with lane.lend(viewer) as lent:
+        assert (await told(lent))["user"] == str(viewer.user_id)
