@@ -11,8 +11,8 @@ are.
 """
 
 from graph.execution.documents import Document, Documents
-from graph.execution.extension import Asked, KnownDocuments, PlannedExecution
+from graph.execution.extension import Asked, PlannedExecution
 from graph.execution.run import Planned
 from graph.execution.subject import Host
 
-__all__ = ["Asked", "Document", "Documents", "Host", "KnownDocuments", "Planned", "PlannedExecution"]
+__all__ = ["Asked", "Document", "Documents", "Host", "Planned", "PlannedExecution"]

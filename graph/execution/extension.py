@@ -1,10 +1,10 @@
 """Planned execution in Strawberry's own flow.
 
-It hands over the document before it is parsed, and the result before graphql-core would make one.
+It sets the result before graphql-core would make one.
 """
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from graphql import ExecutionResult, OperationType
@@ -13,7 +13,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext
 
 from graph.execution.compiling import Unplanned
-from graph.execution.documents import Document, Documents, Operation
+from graph.execution.documents import Document, Operation
 from graph.execution.run import Run
 
 MOST_COERCION_ERRORS: Final = 50
@@ -24,37 +24,6 @@ class Asked(ExecutionContext):
     """An operation as it is asked for, with its document once that is found valid."""
 
     document: Document | None = None
-
-
-class KnownDocuments(SchemaExtension):
-    """Parses and validates a document once; stands before whatever else checks documents.
-
-    It leaves the document with the execution context, as `document`.
-    """
-
-    execution_context: Asked
-
-    def __init__(self, documents: Documents) -> None:
-        self._documents = documents
-
-    def on_parse(self) -> Iterator[None]:
-        """Hand over the document if it is known."""
-        context = self.execution_context
-        context.document = self._documents.get(context.query or "")
-        if context.document is not None:
-            context.graphql_document = context.document.node
-        yield
-
-    def on_validate(self) -> Iterator[None]:
-        """Let a known document pass, and keep one that has passed."""
-        context = self.execution_context
-        if context.document is not None:
-            context.pre_execution_errors = []
-        yield
-        if context.document is None and context.graphql_document and not context.pre_execution_errors:
-            context.document = Document(self._documents.host, context.graphql_document)
-            if not context.document.introspects:
-                self._documents.keep(context.query or "", context.document)
 
 
 class PlannedExecution(SchemaExtension):

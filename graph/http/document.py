@@ -1,13 +1,14 @@
 """What is checked of a document before the specification's own rules see it, and by whom its schema may be read."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
-from graphql import ASTValidationRule, FieldNode, GraphQLError, ValuesOfCorrectTypeRule, validate
+from graphql import ASTValidationRule, FieldNode, GraphQLError, ValuesOfCorrectTypeRule, specified_rules, validate
 from strawberry.extensions import SchemaExtension
 
 from domain.errors import Fault, Forbidden, Unauthenticated
 from graph.disclosure import Introspection
+from graph.execution import Asked, Document, Documents
 from graph.http.values import PlacedValuesRule, TextRule
 from graph.limits import Limits, limits_rule
 
@@ -34,37 +35,65 @@ class SignedInSchemaRule(ClosedSchemaRule):
         return Unauthenticated("Sign in to read the schema.")
 
 
-class DocumentChecks(SchemaExtension):
-    """Limits, and text that cannot be stored.
+# The specification's own rules; that on literals says where they stand.
+RULES: Final = tuple(PlacedValuesRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules)
 
-    They run by themselves and first: the specification's rules compare fields with each other, and must not be
-    handed a document that is too large.
-    """
+
+class Rules:
+    """What documents are checked against beside the specification's rules: limits, text, and who may see the schema."""
 
     def __init__(self, limits: Limits, introspection: Introspection) -> None:
         self.tokens = limits.tokens
-        self.rules = (limits_rule(limits), TextRule)
         self.introspection = introspection
+        self._always: tuple[type[ASTValidationRule], ...] = (limits_rule(limits), TextRule)
 
-    def on_operation(self) -> Iterator[None]:
-        """Bound the document before it is parsed, and choose the rules for afterwards."""
+    def for_whom(self, *, signed_in: bool) -> tuple[type[ASTValidationRule], ...]:
+        """The rules for whoever has signed in, or has not."""
+        if self.introspection is Introspection.OFF:
+            return (*self._always, ClosedSchemaRule)
+        if self.introspection is Introspection.SIGNED_IN and not signed_in:
+            return (*self._always, SignedInSchemaRule)
+        return self._always
+
+
+class DocumentChecks(SchemaExtension):
+    """Parses and validates each document once, and leaves it with the execution context, as `document`.
+
+    The limits are checked by themselves and first: the specification's rules compare fields with each other, and must
+    not be handed a document that is too large.
+    """
+
+    execution_context: Asked
+
+    def __init__(self, documents: Documents, rules: Rules) -> None:
+        self._documents = documents
+        self._rules = rules
+
+    def on_parse(self) -> Iterator[None]:
+        """Hand over the document if it is known; bound the one that is not."""
         context = self.execution_context
-        context.parse_options["max_tokens"] = self.tokens
-        context.validation_rules = tuple(
-            PlacedValuesRule if rule is ValuesOfCorrectTypeRule else rule for rule in context.validation_rules
-        )
+        context.document = self._documents.get(context.query or "")
+        if context.document is not None:
+            context.graphql_document = context.document.node
+        else:
+            context.parse_options["max_tokens"] = self._rules.tokens
         yield
 
     def on_validate(self) -> Iterator[None]:
-        """Bound what is validated; Strawberry validates no further where there are errors already."""
+        """Let a known document pass; check another, and keep it if it passes. Strawberry validates no further then."""
         context = self.execution_context
-        rules: tuple[type[ASTValidationRule], ...] = self.rules
-        if self.introspection is Introspection.OFF:
-            rules = (*rules, ClosedSchemaRule)
-        elif self.introspection is Introspection.SIGNED_IN and not getattr(context.context, "signed_in", True):
-            rules = (*rules, SignedInSchemaRule)
-        if context.graphql_document and context.pre_execution_errors is None:
+        if context.document is not None:
+            context.pre_execution_errors = []
+            yield
+            return
+        document = context.graphql_document
+        context.validation_rules = RULES
+        if document and context.pre_execution_errors is None:
+            rules = self._rules.for_whom(signed_in=getattr(context.context, "signed_in", True))
             # The schema of graphql-core is what these rules are validated against.
-            schema = context.schema._schema  # noqa: SLF001 - Strawberry has no public name for it
-            context.pre_execution_errors = validate(schema, context.graphql_document, rules) or None
+            context.pre_execution_errors = validate(self._documents.host.schema, document, rules) or None
         yield
+        if document and not context.pre_execution_errors:
+            context.document = Document(self._documents.host, document)
+            if not context.document.introspects:
+                self._documents.keep(context.query or "", context.document)

@@ -1,7 +1,6 @@
 """Strawberry's schema, with the errors, limits and operations of this endpoint."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
 from functools import cached_property, partial
 from typing import Any
 
@@ -20,8 +19,8 @@ from domain.clock import system_clock
 from graph.cost import Weights
 from graph.disclosure import DISCREET, Disclosure
 from graph.errors import answered
-from graph.execution import Asked, Documents, Host, KnownDocuments, PlannedExecution
-from graph.http.document import DocumentChecks
+from graph.execution import Asked, Documents, Host, PlannedExecution
+from graph.http.document import DocumentChecks, Rules
 from graph.http.metering import Metering
 from graph.limits import Limits
 from graph.running import running
@@ -80,7 +79,7 @@ class Schema(StrawberrySchema):
     ) -> None:
         self.disclosure = disclosure
         limits = limits or Limits()
-        checks = partial(DocumentChecks, limits, disclosure.introspection)
+        rules = Rules(limits, disclosure.introspection)
         plans = (PlannedExecution,) if planned else ()
         super().__init__(
             query,
@@ -88,8 +87,7 @@ class Schema(StrawberrySchema):
             subscription,
             types=types,
             extensions=(
-                lambda: KnownDocuments(self.documents),
-                checks,
+                lambda: DocumentChecks(self.documents, rules),
                 partial(Metering, limits.cost),
                 *extensions,
                 *plans,
@@ -114,11 +112,27 @@ class Schema(StrawberrySchema):
         context = execution_context.context if execution_context else None
         errors[:] = answered(errors, getattr(context, "request_id", ""), system_clock(), self.disclosure)
 
-    def _create_execution_context(self, *args: Any, **kwargs: Any) -> ExecutionContext:
+    def _create_execution_context(  # noqa: PLR0917 - Strawberry's signature
+        self,
+        query: str | None,
+        allowed_operation_types: Iterable[OperationType],
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any | None = None,
+        root_value: Any | None = None,
+        operation_name: str | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+    ) -> ExecutionContext:
         # Strawberry has no public way to say which class describes an operation.
-        made = super()._create_execution_context(*args, **kwargs)
-        values = {field.name: getattr(made, field.name) for field in fields(made)}
-        one = OneOperation(**values, provided_operation_name=made._provided_operation_name)  # noqa: SLF001
+        one = OneOperation(
+            query=query,
+            schema=self,
+            allowed_operations=allowed_operation_types,
+            context=context_value,
+            variables=variable_values,
+            root_value=root_value,
+            provided_operation_name=operation_name,
+            operation_extensions=operation_extensions,
+        )
         if (now := running()) is not None:
             now.execution = one
         return one
