@@ -18,7 +18,7 @@ class Disclosure:
     """What helps those who write a program, and those who look for a way in.
 
     `suggestions` are the schema's names that are like a mistaken one; `debug` is the class and the message, never the
-    traceback, of an exception that nobody foresaw.
+    traceback, of an exception that nobody foresaw, and of each operation how and how long it was executed.
     """
 
     introspection: Introspection = Introspection.SIGNED_IN

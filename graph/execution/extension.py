@@ -21,9 +21,13 @@ MOST_COERCION_ERRORS: Final = 50
 
 @dataclasses.dataclass
 class Asked(ExecutionContext):
-    """An operation as it is asked for, with its document once that is found valid."""
+    """An operation as it is asked for, with its document once that is found valid.
+
+    `stock_because` is why graphql-core executes it; nothing if it is executed by its plan.
+    """
 
     document: Document | None = None
+    stock_because: str | None = "plans are switched off"
 
 
 class PlannedExecution(SchemaExtension):
@@ -38,7 +42,9 @@ class PlannedExecution(SchemaExtension):
         """Execute, unless the operation is not planned."""
         context = self.execution_context
         operation = context.document.operation(context.operation_name) if context.document else None
-        if operation is not None and operation.subject.operation.operation is not OperationType.SUBSCRIPTION:
+        if operation is not None and operation.subject.operation.operation is OperationType.SUBSCRIPTION:
+            context.stock_because = "subscription"
+        elif operation is not None:
             context.result = await self._result(operation)
         yield
 
@@ -50,10 +56,12 @@ class PlannedExecution(SchemaExtension):
             context.variables or {},
             max_errors=MOST_COERCION_ERRORS,
         )
+        context.stock_because = None
         if isinstance(variables, list):
             return ExecutionResult(None, variables)
         try:
             level = operation.plan(variables)
-        except Unplanned:
+        except Unplanned as reason:
+            context.stock_because = str(reason)
             return None
         return await Run(subject, variables, context.context, context.root_value).result(level)

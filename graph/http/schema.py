@@ -22,6 +22,7 @@ from graph.errors import answered
 from graph.execution import Asked, Documents, Host, PlannedExecution
 from graph.http.document import DocumentChecks, Rules
 from graph.http.metering import Metering
+from graph.http.timing import Timing
 from graph.limits import Limits
 from graph.running import running
 
@@ -81,6 +82,7 @@ class Schema(StrawberrySchema):
         limits = limits or Limits()
         rules = Rules(limits, disclosure.introspection)
         plans = (PlannedExecution,) if planned else ()
+        told = (Timing,) if disclosure.debug else ()
         super().__init__(
             query,
             mutation,
@@ -90,6 +92,7 @@ class Schema(StrawberrySchema):
                 lambda: DocumentChecks(self.documents, rules),
                 partial(Metering, limits.cost),
                 *extensions,
+                *told,
                 *plans,
             ),
             config=config,
