@@ -110,4 +110,6 @@ def _word(value: Any) -> str:
 
 def _one_line(text: str) -> str:
     """A text that cannot pass for two lines: some of it is the clients' own."""
+    if text.isprintable():
+        return text
     return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in text)

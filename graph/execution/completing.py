@@ -7,6 +7,7 @@ null takes the place. Places that may not be null pass it on to what they are pa
 
 from collections.abc import Awaitable, Sequence
 from itertools import accumulate, chain, pairwise
+from types import NoneType
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -131,9 +132,12 @@ class Leaves:
     def _all(self, values: Sequence[Any]) -> Sequence[Any] | None:
         """The whole column; nothing if any value of it fails."""
         try:
-            if None not in values:
-                return self._serialise(values)
-            made = iter(self._serialise([value for value in values if value is not None]))
+            # By their classes: to look for None itself compares it with each value, which is dear with decimals.
+            kinds = set(map(type, values))
+            if NoneType not in kinds:
+                return self._serialise(values, kinds)
+            there = [value for value in values if value is not None]
+            made = iter(self._serialise(there, kinds - {NoneType}))
             return [None if value is None else next(made) for value in values]
         except Exception:  # noqa: BLE001 - whatever a scalar raises is told of the value that it raises it for
             return None

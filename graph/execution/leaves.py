@@ -15,59 +15,57 @@ from graphql import GraphQLEnumType, GraphQLLeafType, Undefined
 
 from graph.scalars import plain_column
 
-Serialise = Callable[[Sequence[Any]], Sequence[Any]]
+# Of a column without nulls, with the classes of its values.
+Serialise = Callable[[Sequence[Any], set[type]], Sequence[Any]]
 
 LEAST_INT: Final = -(2**31)
 MOST_INT: Final = 2**31 - 1
 
 
-def _all_of(kind: type) -> Callable[[Sequence[Any]], bool]:
-    only = {kind}
-
-    def check(values: Sequence[Any]) -> bool:
-        return set(map(type, values)) == only
-
-    return check
-
-
 def _small_integers(values: Sequence[Any]) -> bool:
-    return set(map(type, values)) == {int} and min(values) >= LEAST_INT and max(values) <= MOST_INT
+    return bool(min(values) >= LEAST_INT and max(values) <= MOST_INT)
 
 
 def _finite(values: Sequence[Any]) -> bool:
-    return set(map(type, values)) == {float} and all(map(math.isfinite, values))
+    return all(map(math.isfinite, values))
 
 
-def _moments_in_utc(values: Sequence[Any]) -> bool:
-    return set(map(type, values)) == {datetime} and {value.tzinfo for value in values} == {UTC}
+def _in_utc(values: Sequence[Any]) -> bool:
+    return {value.tzinfo for value in values} == {UTC}
 
-
-_decimals = _all_of(Decimal)
 
 # What the encoder writes as the scalar's own serialisation would: the text of RFC 3339, of ISO 8601, of RFC 9562.
-AS_IT_IS: Final[Mapping[str, Callable[[Sequence[Any]], bool]]] = {
-    "String": _all_of(str),
-    "ID": _all_of(str),
-    "Boolean": _all_of(bool),
+AS_IT_IS: Final[Mapping[str, type]] = {
+    "String": str,
+    "ID": str,
+    "Boolean": bool,
+    "Int": int,
+    "Float": float,
+    "Date": date,
+    "UUID": UUID,
+    "DateTime": datetime,
+}
+# Values of which that is true of some alone.
+PROVIDED: Final[Mapping[str, Callable[[Sequence[Any]], bool]]] = {
     "Int": _small_integers,
     "Float": _finite,
-    "Date": _all_of(date),
-    "UUID": _all_of(UUID),
-    "DateTime": _moments_in_utc,
+    "DateTime": _in_utc,
 }
 
 
 def serialiser(kind: GraphQLLeafType) -> Serialise:
-    """The function that serialises a column without nulls; it raises for a column in which any value is wrong."""
+    """The function that serialises a column; it raises for one in which any value is wrong."""
     if isinstance(kind, GraphQLEnumType):
         return _names(kind)
     each = _each(kind)
     if kind.name == "Decimal":
-        return lambda values: plain_column(values) if _decimals(values) else each(values)
-    ready = AS_IT_IS.get(kind.name)
-    if ready is None:
+        return lambda values, kinds: plain_column(values) if kinds == {Decimal} else each(values, kinds)
+    if kind.name not in AS_IT_IS:
         return each
-    return lambda values: values if ready(values) else each(values)
+    ready, provided = {AS_IT_IS[kind.name]}, PROVIDED.get(kind.name)
+    if provided is None:
+        return lambda values, kinds: values if kinds == ready else each(values, kinds)
+    return lambda values, kinds: values if kinds == ready and provided(values) else each(values, kinds)
 
 
 def serialised(kind: GraphQLLeafType, value: Any) -> Any:
@@ -83,7 +81,7 @@ def serialised(kind: GraphQLLeafType, value: Any) -> Any:
 def _each(kind: GraphQLLeafType) -> Serialise:
     coerce = kind.coerce_output_value
 
-    def serialise(values: Sequence[Any]) -> Sequence[Any]:
+    def serialise(values: Sequence[Any], _: set[type]) -> Sequence[Any]:
         made = list(map(coerce, values))
         if None in made or Undefined in made:
             raise TypeError(f"{kind} has no value for some.")
@@ -97,10 +95,10 @@ def _names(kind: GraphQLEnumType) -> Serialise:
     names = {value.value: name for name, value in kind.values.items()}
     each = _each(kind)
 
-    def serialise(values: Sequence[Any]) -> Sequence[Any]:
+    def serialise(values: Sequence[Any], kinds: set[type]) -> Sequence[Any]:
         try:
             return [names[value] for value in values]
         except (KeyError, TypeError):
-            return each(values)
+            return each(values, kinds)
 
     return serialise

@@ -206,6 +206,11 @@ class Subscription:
             yield Counted(at=at)
 
 
+# graphql-core leaves coroutines of the siblings of what failed unawaited.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <coroutine:pytest.PytestUnraisableExceptionWarning"),
+]
 SHALLOW = Limits(depth=7, cost=10**9)
 
 

@@ -26,6 +26,11 @@ from tests.support.stage import Stage
 
 # What an auditor asks for is noted, so that the second answer would tell of the first.
 ASKING: Final = ("admin", "manager A", "supervisor A1", "advisor A1x", "analyst", "end client", "idle")
+# graphql-core leaves coroutines of the siblings of what failed unawaited.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <coroutine:pytest.PytestUnraisableExceptionWarning"),
+]
 MANY: Final = settings(
     max_examples=120,
     deadline=None,
