@@ -16,6 +16,7 @@ class ErrorCode(StrEnum):
     CURSOR_EXPIRED: The event log no longer keeps the cursor; read the objects themselves and start anew.
     UNAVAILABLE: The server cannot reach something it needs; the same request may succeed later.
     INTERNAL: Something went wrong in the server; the request id finds it in the log.
+    PERSISTED_QUERY_NOT_FOUND: Nobody has sent the document of this hash yet; send both.
     """
 
     VALIDATION_ERROR = "VALIDATION_ERROR"
@@ -27,6 +28,7 @@ class ErrorCode(StrEnum):
     CURSOR_EXPIRED = "CURSOR_EXPIRED"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
 
 
 class RefusalCode(StrEnum):

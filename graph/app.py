@@ -1,7 +1,7 @@
 """The composition root: settings in, an ASGI application out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -22,6 +22,7 @@ from domain.identity.links import Links
 from domain.orders.terms import ApprovalLimits
 from domain.providers import opening as providers
 from domain.transactions import LargeAmounts
+from graph import manifest
 from graph.audit_csv import AuditCsv
 from graph.context import Contexts, Services
 from graph.graphiql import DemoSignIn, Explorer, operations
@@ -38,7 +39,7 @@ from graph.rate_settings import RateStorage
 from graph.rates import Rates
 from graph.renewal import renews
 from graph.schema import make_schema
-from graph.settings import ROOT, Background, Settings
+from graph.settings import ROOT, Background, Settings, SettingsError
 from graph.traces import Traces
 from graph.worker import Pace, Worker
 from persistence.audit import keep_sealing
@@ -138,8 +139,9 @@ def make_app(
         WEB, operations(OPERATIONS), sign_ins, introspection=introspection, development=settings.development
     )
     contexts = Contexts(services)
+    schema = schema or make_schema(Limits(cost=settings.max_cost), disclosure=settings.disclosure)
     endpoint = Endpoint(
-        schema or make_schema(Limits(cost=settings.max_cost), disclosure=settings.disclosure),
+        schema,
         contexts,
         page=explorer.page,
         limits=settings.http_limits,
@@ -147,6 +149,8 @@ def make_app(
         observer=services.observer,
         gate=contexts,
         renews=renews,
+        trusted=_trusted(settings, schema),
+        trusted_only=settings.only_trusted_documents,
     )
     health = Health(services.doors)
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
@@ -167,6 +171,18 @@ def make_app(
     # Around all of it, for Starlette answers what failed outside of any middleware.
     app.middleware_stack = SafeAnswers(app.build_middleware_stack(), always_tls=_always_tls(settings))
     return app
+
+
+def _trusted(settings: Settings, schema: Schema) -> Mapping[str, str]:
+    """The documents that clients may name, valid for this schema. Raises SettingsError."""
+    if settings.trusted_documents is None:
+        return {}
+    try:
+        documents = manifest.read(settings.trusted_documents)
+        manifest.trust(schema, documents)
+    except manifest.ManifestError as error:
+        raise SettingsError(f"TRUSTED_DOCUMENTS: {error}") from error
+    return documents
 
 
 def make_worker(settings: Settings, services: Services, *, elected: bool) -> Worker:

@@ -97,6 +97,13 @@ async def _export_schema(_: Settings, options: argparse.Namespace) -> int:
     return check(options.path) if options.check else write(options.path)
 
 
+async def _trust_documents(_: Settings, options: argparse.Namespace) -> int:
+    from graph.manifest import write  # noqa: PLC0415 - as in _serve
+
+    print(f"{options.output} holds {write(options.sources, options.output)} documents.")  # noqa: T201 - a command's answer
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="steward", description="The back office of a wealth-advisory firm.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -134,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--from-log", type=Path, action="append", default=[], metavar="FILE", help="a log to hold the seals against"
     )
+    trusted = add("trust-documents", _trust_documents, "Write the manifest of trusted documents of *.graphql files.")
+    trusted.add_argument("sources", type=Path, nargs="+", help="files, and directories of them")
+    trusted.add_argument("--output", type=Path, default=Path("trusted.json"), help="default: trusted.json")
     schema = add("export-schema", _export_schema, "Write the schema in GraphQL's own language.")
     schema.add_argument("path", type=Path, nargs="?", default=Path("schema.graphql"))
     schema.add_argument("--check", action="store_true", help="fail if the file differs, and say which changes break")

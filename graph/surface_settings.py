@@ -29,6 +29,8 @@ class SurfaceSettings(BaseSettings):
 
     introspection: Introspection | None = None
     suggestions: bool | None = None
+    trusted_documents: Path | None = None
+    only_trusted_documents: bool = False
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_networks), NoDecode] = ()
@@ -37,6 +39,12 @@ class SurfaceSettings(BaseSettings):
     def _check_tls(self) -> Self:
         if (self.tls_certificate is None) is not (self.tls_key is None):
             raise ValueError("TLS_CERTIFICATE: goes with TLS_KEY; set both or neither.")
+        return self
+
+    @model_validator(mode="after")
+    def _check_trusted(self) -> Self:
+        if self.only_trusted_documents and self.trusted_documents is None:
+            raise ValueError("ONLY_TRUSTED_DOCUMENTS: goes with TRUSTED_DOCUMENTS, which names their manifest.")
         return self
 
     def disclosure_in(self, *, development: bool) -> Disclosure:

@@ -10,9 +10,9 @@ as graphql-core has them, which a differential test holds.
 are.
 """
 
-from graph.execution.documents import Document, Documents
+from graph.execution.documents import Document, Documents, digest_of
 from graph.execution.extension import Asked, PlannedExecution
 from graph.execution.run import Planned
 from graph.execution.subject import Host
 
-__all__ = ["Asked", "Document", "Documents", "Host", "Planned", "PlannedExecution"]
+__all__ = ["Asked", "Document", "Documents", "Host", "Planned", "PlannedExecution", "digest_of"]

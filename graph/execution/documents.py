@@ -1,5 +1,6 @@
 """Documents that were parsed and found valid, and the plans of their operations, kept for the next who sends them."""
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
@@ -155,6 +156,11 @@ def _fragments(node: DocumentNode) -> Iterator[FragmentDefinitionNode]:
     return (each for each in node.definitions if isinstance(each, FragmentDefinitionNode))
 
 
+def digest_of(text: str) -> str:
+    """The name that a document has by itself: the SHA-256 of its text, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 class Documents:
     """The documents that were asked for last, as many as fit."""
 
@@ -162,9 +168,21 @@ class Documents:
         self.host = host
         self._known: OrderedDict[str, Document] = OrderedDict()
         self._characters = 0
+        self._texts: dict[str, str] = {}
+        self._trusted: dict[str, Document] = {}
+
+    def trust(self, text: str, document: Document) -> None:
+        """Keep a valid document for good."""
+        self._trusted[text] = document
+
+    def text_of(self, digest: str) -> str | None:
+        """The text of a document that is kept, by its SHA-256 in hexadecimal."""
+        return self._texts.get(digest)
 
     def get(self, text: str) -> Document | None:
         """The document of a text, if it is known to be valid."""
+        if text in self._trusted:
+            return self._trusted[text]
         known = self._known.get(text)
         if known is not None:
             self._known.move_to_end(text)
@@ -175,7 +193,9 @@ class Documents:
         if text in self._known or len(text) > MOST_CHARACTERS:
             return
         self._known[text] = document
+        self._texts[digest_of(text)] = text
         self._characters += len(text)
         while len(self._known) > MOST_DOCUMENTS or self._characters > MOST_CHARACTERS:
             forgotten, _ = self._known.popitem(last=False)
             self._characters -= len(forgotten)
+            del self._texts[digest_of(forgotten)]

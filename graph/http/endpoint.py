@@ -29,6 +29,7 @@ from graph.http.frames import Frames
 from graph.http.headers import guarded
 from graph.http.meters import Gate, OverLimit, note, stating
 from graph.http.origin import origin_of
+from graph.http.persisted import Persisted
 from graph.http.refused import Refused
 from graph.http.request import Operation, read_operation
 from graph.http.request_id import request_id
@@ -49,7 +50,8 @@ class Endpoint(GraphQL[Any, None]):
 
     `allowed_origins` are the other sites whose pages may call and open sockets ("*" for all); their preflights the
     CORS middleware around this application answers. `renews` tells whether a document only goes on with a session,
-    which an access token that has ended does not keep from being asked.
+    which an access token that has ended does not keep from being asked. `trusted` are documents by ids that clients may
+    send in their place, and with `trusted_only` all that they may.
     """
 
     graphql_transport_ws_handler_class = Connection
@@ -66,6 +68,8 @@ class Endpoint(GraphQL[Any, None]):
         observer: Observer | None = None,
         gate: Gate | None = None,
         renews: Callable[[str], bool] = lambda _: False,
+        trusted: Mapping[str, str] | None = None,
+        trusted_only: bool = False,
     ) -> None:
         super().__init__(
             schema,
@@ -74,6 +78,7 @@ class Endpoint(GraphQL[Any, None]):
             allowed_origins=allowed_origins,
         )
         self.disclosure = schema.disclosure
+        self.persisted = Persisted(schema.documents, trusted or {}, trusted_only=trusted_only)
         self.contexts = contexts
         self.page = page
         self.limits = limits or HttpLimits()
@@ -152,7 +157,7 @@ class Endpoint(GraphQL[Any, None]):
 
     async def _perform(self, request: Request, media: str, held: ExitStack) -> ASGIApp:
         check_site(request, self.allowed_origins)
-        operation = await read_operation(request, self.limits)
+        operation = await read_operation(request, self.limits, self.persisted)
         token = bearer(request.headers.get("authorization"))
         context = await self._context(token, origin_of(request.scope), operation)
         allowed = {OperationType.QUERY}

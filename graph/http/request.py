@@ -5,10 +5,11 @@ from typing import Any, Self
 
 from starlette.requests import Request
 
-from domain.errors import Invalid
+from domain.errors import Forbidden, Invalid
 from graph.http.accept import JSON
 from graph.http.body import read_body
 from graph.http.bounds import HttpLimits
+from graph.http.persisted import Persisted, PersistedQueryNotFound
 from graph.http.refused import Refused
 from graph.http.values import check_document, check_values, decode_json
 
@@ -23,20 +24,26 @@ class Operation:
     extensions: dict[str, Any] | None
 
     @classmethod
-    def of(cls, data: object) -> Self:
-        """Read the keys of the GraphQL-over-HTTP specification. Raises Invalid naming the one at fault."""
+    def of(cls, data: object, persisted: Persisted) -> Self:
+        """Read the keys of the GraphQL-over-HTTP specification, and those that name a document instead of holding it.
+
+        Raises Invalid naming the one at fault, and what `Persisted.text` raises.
+        """
         if isinstance(data, list):
             raise Invalid("Batches are not taken: send one operation a request.")
         if not isinstance(data, dict):
             raise Invalid("The request is no JSON object.")
-        query, name = data.get("query"), data.get("operationName")
-        if not isinstance(query, str):
-            raise Invalid.of("query", "It must be a text." if query else "A document is missing.")
+        name = data.get("operationName")
+        if not isinstance(data.get("query"), str | None):
+            raise Invalid.of("query", "It must be a text." if data["query"] else "A document is missing.")
         if not isinstance(name, str | None):
             raise Invalid.of("operationName", "It must be a text or null.")
         for key in ("variables", "extensions"):
             if not isinstance(data.get(key), dict | None):
                 raise Invalid.of(key, "It must be an object or null.")
+        query = persisted.text(data)
+        if query is None:
+            raise Invalid.of("query", "A document is missing.")
         return cls(query, data.get("variables"), name or None, data.get("extensions"))
 
     def check(self) -> None:
@@ -48,7 +55,7 @@ class Operation:
         check_values(self.variables or {})
 
 
-async def read_operation(request: Request, limits: HttpLimits) -> Operation:
+async def read_operation(request: Request, limits: HttpLimits, persisted: Persisted) -> Operation:
     """The operation of a request, checked; raises Refused with the status to answer.
 
     That mutations need POST and a JSON content type is also what keeps other sites' pages out (CSRF): a browser
@@ -57,8 +64,13 @@ async def read_operation(request: Request, limits: HttpLimits) -> Operation:
     """
     data = _parameters(request, limits) if request.method in {"GET", "HEAD"} else await _posted(request, limits)
     try:
-        operation = Operation.of(data)
+        operation = Operation.of(data, persisted)
         operation.check()
+    except PersistedQueryNotFound as fault:
+        # No failure: clients ask whether it is known.
+        raise Refused(200, fault) from fault
+    except Forbidden as fault:
+        raise Refused(403, fault) from fault
     except Invalid as fault:
         raise Refused(400, fault) from fault
     return operation

@@ -80,7 +80,7 @@ class Schema(StrawberrySchema):
     ) -> None:
         self.disclosure = disclosure
         limits = limits or Limits()
-        rules = Rules(limits, disclosure.introspection)
+        self.rules = rules = Rules(limits, disclosure.introspection)
         plans = (PlannedExecution,) if planned else ()
         told = (Timing,) if disclosure.debug else ()
         super().__init__(

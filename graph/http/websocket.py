@@ -12,7 +12,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.types import ExecutionResult
 
 from domain.clock import system_clock
-from domain.errors import ErrorCode, Fault, Invalid, RateLimited, Unauthenticated, Unavailable
+from domain.errors import ErrorCode, Fault, Forbidden, Invalid, RateLimited, Unauthenticated, Unavailable
 from domain.origin import Origin
 from graph.disclosure import Disclosure
 from graph.errors import is_request_error, unforeseen
@@ -24,6 +24,7 @@ from graph.http.frames import BadFrame, Frames
 from graph.http.meters import Gate
 from graph.http.origin import origin_of
 from graph.http.pace import Pace
+from graph.http.persisted import Persisted, PersistedQueryNotFound
 from graph.http.request import Operation
 from graph.http.request_id import request_id
 from graph.http.response import payload
@@ -45,6 +46,7 @@ class Host(Protocol):
     underway: Crowd
     disclosure: Disclosure
     observer: Observer
+    persisted: Persisted
 
 
 class TooMany(Fault):
@@ -67,6 +69,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         self.contexts = host.contexts
         self.disclosure = host.disclosure
         self.observer = host.observer
+        self.persisted = host.persisted
         self.limits = limits = host.limits
         self.gate = host.gate
         self.underway = host.underway
@@ -236,9 +239,11 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
             await self._fail(name, Unavailable("The server is about to end; connect again.", retry_after=1))
         else:
             try:
-                operation = Operation.of(asked)
+                operation = Operation.of(asked, self.persisted)
             except Invalid as fault:
                 self.end(4400, str(fault))
+            except (PersistedQueryNotFound, Forbidden) as fault:
+                await self._fail(name, fault)
             else:
                 self.running[name] = self._start(self._watched(name, operation, self.session))
 
