@@ -7,7 +7,7 @@ per operation and, in a subscription, per event. Arguments become a frozen struc
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryList, StrawberryOptional
@@ -17,9 +17,18 @@ from domain.errors import NotFound
 from domain.paging import PageRequest
 from graph.context import Context, Info
 from graph.cost import COST, Cost
+from graph.execution.needs import Needs
 from graph.lists import Listed, Lists
+from persistence.repository import narrows
 
 Load = Callable[..., Awaitable[Sequence[Any]]]
+
+
+class Reading(NamedTuple):
+    """What is read of the rows: for a list which page, and which of their columns."""
+
+    request: PageRequest | None
+    columns: Needs
 
 
 class Batched(StrawberryField):
@@ -27,6 +36,7 @@ class Batched(StrawberryField):
 
     load: Load
     key: Callable[[Any], Any]
+    key_name: str
     by: Callable[[Any], Any]
     by_name: str
     count: Load | None = None
@@ -54,7 +64,8 @@ class Batched(StrawberryField):
     def __copy__(self) -> "Batched":
         """Strawberry copies a field for each specialisation of a generic type."""
         copied = super().__copy__()
-        copied.load, copied.key, copied.by, copied.by_name = self.load, self.key, self.by, self.by_name
+        copied.load, copied.key, copied.by = self.load, self.key, self.by
+        copied.key_name, copied.by_name = self.key_name, self.by_name
         copied.count, copied.lists = self.count, self.lists
         return copied
 
@@ -68,29 +79,42 @@ class Batched(StrawberryField):
         """The value for one object, out of the batch of its level."""
         if info is None:
             raise TypeError("a batched field needs the context")
-        (value,) = await self.column([source], info.context, kwargs)
+        (value,) = await self.column([source], info.context, kwargs, None)
         if isinstance(value, Exception):
             raise value
         return value
 
-    async def column(self, sources: Sequence[Any], context: Context, arguments: Mapping[str, Any]) -> list[Any]:
+    @property
+    def reads(self) -> Needs:
+        """The column of an object that its rows are found by."""
+        return frozenset({self.key_name})
+
+    async def column(
+        self, sources: Sequence[Any], context: Context, arguments: Mapping[str, Any], needed: Needs
+    ) -> list[Any]:
         """The values for objects of a level, or the exceptions that stand for them."""
         keys = list(map(self.key, sources))
-        request = self.lists.request(arguments, nested=True) if self.lists else None
+        reading = Reading(self.lists.request(arguments, nested=True) if self.lists else None, self._columns(needed))
         if None not in keys:
-            return await self._loaded(context, keys, request)
-        there = iter(await self._loaded(context, [key for key in keys if key is not None], request))
+            return await self._loaded(context, keys, reading)
+        there = iter(await self._loaded(context, [key for key in keys if key is not None], reading))
         return [([] if self.many else None) if key is None else next(there) for key in keys]
 
-    async def _loaded(self, context: Context, keys: list[Any], request: PageRequest | None) -> list[Any]:
-        if request is not None:
-            return await self._listed(context, keys, request)
+    def _columns(self, needed: Needs) -> Needs:
+        """What to fetch: no less than what the rows are told apart by."""
+        if needed is None or not narrows(self.load):
+            return None
+        return needed | {"id"} if self.lists else needed | {"id", self.by_name}
+
+    async def _loaded(self, context: Context, keys: list[Any], reading: Reading) -> list[Any]:
+        if reading.request is not None:
+            return await self._listed(context, keys, reading.request, reading.columns)
 
         async def load(keys: list[Any]) -> list[Any]:
-            return self._grouped(keys, await context.read(self.load, keys))
+            return self._grouped(keys, await context.read_columns(reading.columns, self.load, keys))
 
         # Fields that load the same by the same share a batch: a user is read once, as actor and as member.
-        found = await context.load_all((self.load, self.by_name, self.many), load, keys)
+        found = await context.load_all((self.load, self.by_name, self.many, reading.columns), load, keys)
         if None in found and not isinstance(self.type, StrawberryOptional):
             return [NotFound() if value is None else value for value in found]
         return found
@@ -104,10 +128,11 @@ class Batched(StrawberryField):
             groups[self.by(row)].append(row)
         return [groups[key] for key in keys]
 
-    async def _listed(self, context: Context, keys: list[Any], request: PageRequest) -> list[Any]:
+    async def _listed(self, context: Context, keys: list[Any], request: PageRequest, columns: Needs) -> list[Any]:
         async def load(keys: list[Any]) -> list[Any]:
-            pages = {self.by(page): page for page in await context.read(self.load, keys, request)}
-            return [pages[key] for key in keys]
+            pages = await context.read_columns(columns, self.load, keys, request)
+            by_key = {self.by(page): page for page in pages}
+            return [by_key[key] for key in keys]
 
         async def count(keys: list[Any]) -> list[int]:
             counts = dict(await context.read(self.count or self.load, keys, request))
@@ -116,7 +141,7 @@ class Batched(StrawberryField):
         def counted(key: Any) -> Callable[[], Awaitable[int]]:
             return lambda: context.load((self, request, "count"), count, key)
 
-        pages = await context.load_all((self, request), load, keys)
+        pages = await context.load_all((self, request, columns), load, keys)
         return [Listed(page, counted(key)) for key, page in zip(keys, pages, strict=True)]
 
 
@@ -138,6 +163,7 @@ def batched(
     objects a list bounded by nature is expected to hold, `cost` all that can be said of what it costs.
     """
     field = Batched(description=description, metadata={COST: cost or Cost(size=size)})
-    field.load, field.key, field.by, field.by_name = load, attrgetter(key), attrgetter(by), by
+    field.load, field.key, field.by = load, attrgetter(key), attrgetter(by)
+    field.key_name, field.by_name = key, by
     field.count, field.lists = count, lists
     return field

@@ -157,9 +157,19 @@ class Context:
         self, method: Callable[Concatenate[R, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call a repository's method as the viewer, on a connection of its own."""
+        return await self.read_columns(None, method, *args, **kwargs)
+
+    async def read_columns(
+        self,
+        columns: frozenset[str] | None,
+        method: Callable[Concatenate[R, Viewer, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As `read`, of a method that `narrows`: its rows have these columns alone."""
         viewer, doors = await self.viewer(), self.services.doors
         if not self.patient:
-            return await doors.read_along(self._lane, viewer, method, viewer, *args, **kwargs)
+            return await doors.read_along(self._lane, viewer, columns, method, viewer, *args, **kwargs)
         async with self._turn():
             return await doors.read(viewer, method, viewer, *args, **kwargs)
 

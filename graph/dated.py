@@ -10,6 +10,7 @@ import strawberry
 
 from domain.errors import Invalid, NotFound
 from graph.context import Context, Info
+from graph.execution.needs import reading as reads
 
 Load = Callable[[Context, Sequence[Any], Any], Awaitable[Iterable[Any]]]
 
@@ -83,4 +84,6 @@ def dated(batch: Batch, kind: Any, *, key: str, description: str, cost: Mapping[
         day = await past_day(info.context, as_of, "asOf")
         return await batch.of(info.context, key_of(root), day)
 
-    return strawberry.field(resolver=resolve, graphql_type=kind, description=description, metadata=cost)
+    return strawberry.field(
+        resolver=resolve, graphql_type=kind, description=description, metadata={**(cost or {}), **reads(key)}
+    )

@@ -13,10 +13,12 @@ from strawberry.types.unset import UNSET
 from domain.access import Action, require
 from domain.paging import LARGEST_NESTED_SIZE, LARGEST_SIZE, Direction, Order, Page, PageRequest
 from domain.paging import Edge as DomainEdge
-from graph.context import Info
+from graph.context import Context, Info
 from graph.cost import cost
 from graph.described import enum, type_
+from graph.execution.needs import NOTHING, Needs
 from graph.inputs import into
+from persistence.repository import narrows
 
 N = TypeVar("N")
 # In points: a count may look at more rows than a page does.
@@ -184,14 +186,30 @@ class _RootList(StrawberryField):
         copied.page, copied.count, copied.lists, copied.needs = self.page, self.count, self.lists, self.needs
         return copied
 
+    @property
+    def reads(self) -> Needs:
+        """Nothing of the root."""
+        return NOTHING
+
     async def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> Listed:  # noqa: ARG002 - Strawberry's signature
         """A page of the list."""
         if info is None:
             raise TypeError("a list needs the context")
-        context, request = info.context, self.lists.request(kwargs, nested=False)
+        return await self._listed(info.context, kwargs, None)
+
+    async def column(
+        self, sources: Sequence[Any], context: Context, arguments: Mapping[str, Any], needed: Needs
+    ) -> list[Listed]:
+        """The page, for the one root that there is."""
+        columns = needed | {"id"} if needed is not None and narrows(self.page) else None
+        return [await self._listed(context, arguments, columns) for _ in sources]
+
+    async def _listed(self, context: Context, arguments: Mapping[str, Any], columns: Needs) -> Listed:
+        request = self.lists.request(arguments, nested=False)
         if self.needs is not None:
             require(await context.viewer(), self.needs)
-        return Listed(await context.read(self.page, request), lambda: context.read(self.count, request))
+        page = await context.read_columns(columns, self.page, request)
+        return Listed(page, lambda: context.read(self.count, request))
 
 
 def listed(

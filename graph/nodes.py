@@ -30,7 +30,7 @@ class Node(OfEntity):
     """Anything that has an id and can be read again by it."""
 
     @strawberry.field(
-        description="The id, unique among all objects of all types; opaque to clients.", metadata=computed(ids_of)
+        description="The id, unique among all objects of all types; opaque to clients.", metadata=computed(ids_of, "id")
     )
     def id(self: Entity) -> ID:
         """The id as clients see it."""

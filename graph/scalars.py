@@ -15,6 +15,7 @@ from domain.money import Money as DomainMoney
 from domain.money import as_currency, display
 from graph.context import Info
 from graph.described import type_
+from graph.execution.needs import reading
 
 # Sixteen digits before and ten after the point are the most that anything stored has; longer input is a mistake.
 DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
@@ -148,4 +149,7 @@ def money(amount: str, currency: str, description: str, *, nullable: bool = Fals
         value = getattr(root, amount)
         return None if value is None else DomainMoney(value, as_currency(getattr(root, currency)))
 
-    return strawberry.field(resolver=resolve, description=description, graphql_type=Money | None if nullable else Money)
+    kind = Money | None if nullable else Money
+    return strawberry.field(
+        resolver=resolve, description=description, graphql_type=kind, metadata=reading(amount, currency)
+    )

@@ -112,6 +112,8 @@ class Lent:
         self.connection = connection
         self._observe = observe
         self._watch = watch
+        # Those that methods which narrow read of their rows; all, if it is not said.
+        self.columns: frozenset[str] | None = None
 
     async def rows(self, statement: Statement | Executable, values: Mapping[str, Any]) -> Sequence[Record]:
         """Run a statement; raises Unavailable if the database is gone."""

@@ -76,12 +76,13 @@ class Doors:
         self,
         lane: Lane,
         viewer: Viewer,
+        columns: frozenset[str] | None,
         method: Callable[Concatenate[R, P], Awaitable[T]],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """As `read`, on the lane's connection."""
-        async with lane.lend(viewer) as lent:
+        """As `read`, on the lane's connection; with `columns`, a method that `narrows` reads these alone."""
+        async with lane.lend(viewer, columns) as lent:
             return await method(repository_of(method)(lent), *args, **kwargs)
 
     async def viewer(self, session_id: UUID, now: datetime) -> Viewer:

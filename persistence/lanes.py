@@ -77,10 +77,11 @@ class Lane:
             return viewer
 
     @asynccontextmanager
-    async def lend(self, viewer: Viewer) -> AsyncIterator[Lent]:
-        """A connection that sees what the viewer sees. Raises as `Database.lend` does."""
+    async def lend(self, viewer: Viewer, columns: frozenset[str] | None = None) -> AsyncIterator[Lent]:
+        """A connection that sees what the viewer sees, of rows these columns. Raises as `Database.lend` does."""
         if self._busy:
             async with self._database.lend(viewer) as lent:
+                lent.columns = columns
                 yield lent
             return
         async with self._own() as connection:
@@ -88,7 +89,9 @@ class Lane:
             if self._told is not viewer or stale:
                 await self._database.tell(connection, viewer)
                 self._tell(viewer)
-            yield self._database.lent(connection)
+            lent = self._database.lent(connection)
+            lent.columns = columns
+            yield lent
 
     def _tell(self, viewer: Viewer) -> None:
         self._told = viewer

@@ -49,6 +49,7 @@ class Shape(msgspec.Struct, frozen=True):
     order: str
     descending: bool
     resumed: bool
+    columns: frozenset[str] | None
 
 
 class Listing(Generic[E]):
@@ -78,10 +79,12 @@ class Listing(Generic[E]):
             self._texts[kind, shape] = compile_statement(build(shape))
         return self._texts[kind, shape]
 
-    def _shape(self, viewer: Viewer, request: PageRequest) -> Shape:
+    def _shape(self, viewer: Viewer, request: PageRequest, columns: frozenset[str] | None = None) -> Shape:
         given = frozenset(self._given(request))
         descending = (request.order.direction is Direction.DESC) != request.backward
-        return Shape(viewer.sight, given, request.order.field, descending, resumed=request.cursor() is not None)
+        return Shape(
+            viewer.sight, given, request.order.field, descending, resumed=request.cursor() is not None, columns=columns
+        )
 
     def _given(self, request: PageRequest) -> dict[str, Mapping[str, Any]]:
         """The parameters of each filter that cuts the list."""
@@ -108,7 +111,8 @@ class Listing(Generic[E]):
         """The matching rows, in order, from the cursor on, with the value they are ordered by as the last column."""
         key = self.orders[shape.order]
         statement = scoped(
-            self._matching(select(*columns(self.entity, self.table), key.label("order_value")), shape), shape.sight
+            self._matching(select(*columns(self.entity, self.table, shape.columns), key.label("order_value")), shape),
+            shape.sight,
         )
         if shape.resumed:
             value, row_id = bindparam("cursor_value", type_=key.type), bindparam("cursor_id", type_=Uuid)
@@ -136,15 +140,16 @@ class Listing(Generic[E]):
 
     async def page(self, lent: Lent, viewer: Viewer, request: PageRequest) -> Page[E]:
         """One page at the root."""
-        statement = self._text("page", self._shape(viewer, request), self._rows)
+        statement = self._text("page", self._shape(viewer, request, lent.columns), self._rows)
         rows = await lent.rows(statement, self._values(viewer, request))
-        return self._page(request, read_all(self.entity, rows), [row[-1] for row in rows])
+        return self._page(request, read_all(self.entity, rows, lent.columns), [row[-1] for row in rows])
 
     async def pages(self, lent: Lent, viewer: Viewer, keys: Sequence[UUID], request: PageRequest) -> list[Page[E]]:
         """A page for each parent, in one statement."""
-        statement = self._text("pages", self._shape(viewer, request), self._rows_by_parent)
+        wanted = lent.columns | {self._parent} if lent.columns is not None else None
+        statement = self._text("pages", self._shape(viewer, request, wanted), self._rows_by_parent)
         rows = await lent.rows(statement, self._values(viewer, request) | {"keys": keys})
-        parents = map(attrgetter(self._parent), found := read_all(self.entity, rows))
+        parents = map(attrgetter(self._parent), found := read_all(self.entity, rows, wanted))
         grouped: dict[UUID, tuple[list[E], list[Any]]] = {key: ([], []) for key in keys}
         for parent, row, record in zip(parents, found, rows, strict=True):
             entities, values = grouped[parent]

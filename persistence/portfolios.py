@@ -27,7 +27,7 @@ from domain.portfolios import Portfolio, PortfolioStatus, Target
 from domain.valuation import AssetClass
 from persistence.listing import Listing, one_of, plain
 from persistence.metadata import TEXTS, UUIDS, enum_column, metadata, owned_by_client, table
-from persistence.repository import Listed
+from persistence.repository import Listed, narrowing
 from persistence.scope import by_book, through
 from persistence.sql import columns
 
@@ -100,9 +100,10 @@ class Portfolios(Listed[Portfolio]):
         ),
     )
 
+    @narrowing
     async def of_clients(self, viewer: Viewer, client_ids: Sequence[UUID]) -> list[Portfolio]:
         """All portfolios of these clients that the viewer may see, oldest first."""
-        return await self.many(Portfolio, OF_CLIENTS, viewer, keys=client_ids)
+        return await self.narrow(Portfolio, OF_CLIENTS, viewer, keys=client_ids)
 
     async def targets_of(self, viewer: Viewer, portfolio_ids: Sequence[UUID]) -> list[Target]:
         """The target allocations of these portfolios."""

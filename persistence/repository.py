@@ -20,11 +20,12 @@ from persistence.database import Lent
 from persistence.listing import Listing
 from persistence.metadata import UUIDS
 from persistence.scope import scoped, viewer_values
-from persistence.sql import Statement, columns, compile_statement, values_of
+from persistence.sql import Statement, columns, compile_statement, read_all, values_of
 
 E = TypeVar("E", bound=Entity)
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R", bound="Repository")
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -37,6 +38,24 @@ class Change(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=2048)
 def _scoped(statement: Select[Any], sight: Sight) -> Statement:
     return compile_statement(scoped(statement, sight))
+
+
+@lru_cache(maxsize=2048)
+def _narrowed(entity: type[Entity], statement: Select[Any], names: frozenset[str]) -> Select[Any]:
+    """The statement with those of its columns that have these names; it begins with the entity's, in order."""
+    named = zip(entity.__struct_fields__, statement.selected_columns, strict=False)
+    return statement.with_only_columns(*(column for name, column in named if name in names))
+
+
+def narrowing(method: Callable[Concatenate[R, P], Awaitable[T]]) -> Callable[Concatenate[R, P], Awaitable[T]]:
+    """Mark a method of a repository that looks at no column of its rows, so that some may be left out."""
+    method.narrows = True  # type: ignore[attr-defined] # read by `narrows`
+    return method
+
+
+def narrows(method: Callable[..., Any]) -> bool:
+    """Whether a method fetches but those columns that are asked for (`Lent.columns`)."""
+    return bool(getattr(method, "narrows", False))
 
 
 @lru_cache(maxsize=256)
@@ -122,6 +141,13 @@ class Repository:
         text = _scoped(statement, viewer.sight)
         return await self.lent.many(entity, text, {**viewer_values(viewer), **values})
 
+    async def narrow(self, entity: type[E], statement: Select[Any], viewer: Viewer, /, **values: Any) -> list[E]:
+        """As `many`, with those columns alone that were asked for; for methods that are `narrowing`."""
+        names = self.lent.columns
+        if names is None:
+            return await self.many(entity, statement, viewer, **values)
+        return read_all(entity, await self.rows(_narrowed(entity, statement, names), viewer, **values), names)
+
     async def first(self, entity: type[E], statement: Select[Any], viewer: Viewer, /, **values: Any) -> E:
         """The one row, or NotFound: there is none, or none for this viewer."""
         found = await self.many(entity, statement, viewer, **values)
@@ -202,6 +228,7 @@ class Listed(Repository, Generic[E]):
                     method.__code__, method.__globals__, name, method.__defaults__, method.__closure__
                 )
                 copied.__kwdefaults__ = method.__kwdefaults__
+                copied.__dict__.update(method.__dict__)
                 setattr(cls, name, copied)
         super().__init_subclass__()
 
@@ -214,10 +241,12 @@ class Listed(Repository, Generic[E]):
         statement = by_id(self.entity, self.table, locking=True)
         return await self.first(cast("type[E]", self.entity), statement, viewer, id=row_id)
 
+    @narrowing
     async def by_ids(self, viewer: Viewer, keys: Sequence[UUID]) -> list[E]:
         """These rows, in any order, those left out that the viewer may not see."""
-        return await self.many(cast("type[E]", self.entity), by_ids(self.entity, self.table), viewer, keys=keys)
+        return await self.narrow(cast("type[E]", self.entity), by_ids(self.entity, self.table), viewer, keys=keys)
 
+    @narrowing
     async def page(self, viewer: Viewer, request: PageRequest) -> Page[E]:
         """A page of the list."""
         return await self.listing.page(self.lent, viewer, request)
@@ -226,6 +255,7 @@ class Listed(Repository, Generic[E]):
         """How many rows match."""
         return await self.listing.count(self.lent, viewer, request)
 
+    @narrowing
     async def pages(self, viewer: Viewer, keys: Sequence[UUID], request: PageRequest) -> list[Page[E]]:
         """A page beneath each parent, in one statement."""
         return await self.listing.pages(self.lent, viewer, keys, request)
@@ -241,9 +271,6 @@ class Listed(Repository, Generic[E]):
     async def replace(self, before: E, after: E) -> E:
         """Store a changed row; refuses STALE_VERSION."""
         return await self.replace_row(self.table, before, after)
-
-
-R = TypeVar("R", bound=Repository)
 
 
 def repository_of(method: Callable[Concatenate[R, P], Awaitable[T]]) -> type[R]:

@@ -6,7 +6,8 @@ A statement is compiled to the driver's text once; after that it costs what bare
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache, lru_cache
-from typing import Any, TypeVar, cast, get_origin, get_type_hints
+from itertools import repeat
+from typing import Any, Final, TypeVar, cast, get_origin, get_type_hints
 
 import msgspec
 from asyncpg import Record
@@ -48,9 +49,9 @@ def compiled(statement: Executable) -> Statement:
     return compile_statement(statement)
 
 
-def columns(entity: type[Entity], table: FromClause) -> list[ColumnElement[Any]]:
-    """The columns of an entity: those with the names of its fields, in their order."""
-    return [table.c[name] for name in entity.__struct_fields__]
+def columns(entity: type[Entity], table: FromClause, names: frozenset[str] | None = None) -> list[ColumnElement[Any]]:
+    """The columns of an entity: those with the names of its fields, in their order; with `names`, of these alone."""
+    return [table.c[name] for name in entity.__struct_fields__ if names is None or name in names]
 
 
 def _converter(hint: Any) -> Callable[[Any], Any] | None:
@@ -72,16 +73,31 @@ def _converters(entity: type[Entity]) -> tuple[tuple[int, Callable[[Any], Any]],
     return tuple((at, convert) for at, convert in found if convert)
 
 
-def read_all(entity: type[E], rows: Sequence[Record]) -> list[E]:
-    """All rows as entities, whose fields are the first columns, in order.
+class Unread:
+    """Stands for a column that was not fetched; nobody may find it."""
+
+    def __repr__(self) -> str:
+        return "UNREAD"
+
+
+UNREAD: Final = Unread()
+
+
+def read_all(entity: type[E], rows: Sequence[Record], names: frozenset[str] | None = None) -> list[E]:
+    """All rows as entities, whose fields are the first columns, in order; with `names`, those fields alone.
 
     Column by column: what makes an entity of each row is called by C, and so is what converts a field.
     """
     if not rows:
         return []
-    columns: list[Any] = list(zip(*rows, strict=True))[: len(entity.__struct_fields__)]
+    fetched: list[Any] = list(zip(*rows, strict=True))
+    columns: list[Any] = fetched[: len(entity.__struct_fields__)]
+    if names is not None:
+        there = iter(fetched)
+        columns = [next(there) if name in names else repeat(UNREAD) for name in entity.__struct_fields__]
     for at, convert in _converters(entity):
-        columns[at] = map(convert, columns[at])
+        if names is None or entity.__struct_fields__[at] in names:
+            columns[at] = map(convert, columns[at])
     return list(map(entity, *columns))
 
 

@@ -5,8 +5,10 @@ them. Objects whose type is known are planned at once; behind an interface or a 
 object of it turns up.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 from graphql import (
     GraphQLAbstractType,
     GraphQLError,
@@ -32,6 +34,7 @@ from graphql.execution.executor import default_type_resolver
 from graphql.execution.values import VariableValues
 
 from graph.execution.completing import Completion, Leaves, Lists, NonNull, Nullable, Objects, Site, Spots
+from graph.execution.needs import NOTHING, Needs, columns_of
 from graph.execution.plan import Field, Level
 from graph.execution.reading import Reader, TypeName, reader_of
 from graph.execution.subject import Subject
@@ -41,6 +44,18 @@ TYPENAME: Final = "__typename"
 
 class Unplanned(Exception):  # noqa: N818 - no error: the operation runs on graphql-core
     """The operation asks for what is not planned, and why."""
+
+
+class Beneath(msgspec.Struct, frozen=True):
+    """How what a field gives is completed, whether that may have to wait, and what is read of its rows."""
+
+    complete: Completion
+    waits: bool
+    rows: Needs
+
+    def within(self, wrapper: Callable[[Completion], Completion]) -> "Beneath":
+        """The same in a list, or where null may or may not stand."""
+        return Beneath(wrapper(self.complete), self.waits, self.rows)
 
 
 class Compiler:
@@ -88,40 +103,42 @@ class Compiler:
         definition = TypeNameMetaFieldDef if name == TYPENAME else parent.fields.get(name)
         if definition is None:
             return None
-        read: Reader = TypeName() if name == TYPENAME else reader_of(definition, handled=self._host.handled)
         weight = self._host.weights.of_type(parent.name).get(name)
-        complete, waits = self._completion(definition.type, details, weight.each if weight else 0)
+        beneath = self._beneath(definition.type, details, weight.each if weight else 0)
+        read: Reader = TypeName()
+        if name != TYPENAME:
+            read = reader_of(definition, handled=self._host.handled, rows=beneath.rows)
         return Field(
             key=key,
             parent=parent,
             definition=definition,
             site=Site(parent.name, name, nodes),
             read=read,
-            complete=complete,
-            waits=waits or read.waits,
+            complete=beneath.complete,
+            waits=beneath.waits or read.waits,
             spends=weight.own if weight else 0,
+            reads=read.reads if read.reads is not None and read.reads <= columns_of(parent) else None,
+            rows=beneath.rows,
         )
 
-    def _completion(self, kind: GraphQLOutputType, details: list[FieldDetails], each: int) -> tuple[Completion, bool]:
-        """How values of a type are completed, and whether that may have to wait."""
+    def _beneath(self, kind: GraphQLOutputType, details: list[FieldDetails], each: int) -> Beneath:
+        """What stands beneath a field of this type."""
         if isinstance(kind, GraphQLNonNull):
-            inner, waits = self._bare(kind.of_type, details, each)
-            return NonNull(inner), waits
-        inner, waits = self._bare(kind, details, each)
-        return Nullable(inner), waits
+            return self._bare(kind.of_type, details, each).within(NonNull)
+        return self._bare(kind, details, each).within(Nullable)
 
-    def _bare(self, kind: GraphQLOutputType, details: list[FieldDetails], each: int) -> tuple[Completion, bool]:
+    def _bare(self, kind: GraphQLOutputType, details: list[FieldDetails], each: int) -> Beneath:
         if isinstance(kind, GraphQLList):
-            inner, waits = self._completion(kind.of_type, details, each)
-            return Lists(inner), waits
+            return self._beneath(kind.of_type, details, each).within(Lists)
         if is_leaf_type(kind):
-            return Leaves(kind), False
+            return Beneath(Leaves(kind), waits=False, rows=NOTHING)
         if is_abstract_type(kind):
-            return Objects(AnyOf(self, kind, details, each)), True
+            return Beneath(Objects(AnyOf(self, kind, details, each)), waits=True, rows=None)
         if not is_object_type(kind):
             raise TypeError(f"{get_named_type(kind)} is no type of an answer")
         levels = OneOf(self, kind, details, each)
-        return Objects(levels), levels.level.waits
+        rows = levels.level.needs if columns_of(kind) else levels.level.rows
+        return Beneath(Objects(levels), waits=levels.level.waits, rows=rows)
 
 
 class OneOf:

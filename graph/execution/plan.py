@@ -9,6 +9,7 @@ import msgspec
 from graphql import GraphQLField, GraphQLObjectType
 
 from graph.execution.completing import Completion, Site, Spots
+from graph.execution.needs import ROWS, Needs, together
 from graph.execution.places import UnderKey
 from graph.execution.reading import Reader
 
@@ -16,7 +17,8 @@ from graph.execution.reading import Reader
 class Field(msgspec.Struct, frozen=True, eq=False):
     """A field as a document asks for it of one type.
 
-    `spends` is what it costs for each object that it is asked of, in hundredths of a point (`graph/cost`).
+    `spends` is what it costs for each object that it is asked of, in hundredths of a point (`graph/cost`), `reads` the
+    columns of the object that it reads, and `rows` those that are read of the rows that it leads to.
     """
 
     key: str
@@ -27,6 +29,8 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     complete: Completion
     waits: bool
     spends: int
+    reads: Needs
+    rows: Needs
 
     async def column(self, run: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """What stands under the field's key, for each object."""
@@ -46,6 +50,9 @@ class Level:
         self.waits = any(field.waits for field in fields)
         self._shape = shape_of(tuple(field.key for field in fields))
         self._spends = sum(field.spends for field in fields)
+        self.needs = together(field.reads for field in fields)
+        # Of a connection or an edge: what is read of the rows of the list.
+        self.rows = together(field.rows for field in fields if field.site.name in ROWS)
         self._waiting = [at for at, field in enumerate(fields) if field.waits]
 
     async def __call__(self, run: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:

@@ -17,6 +17,7 @@ from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from graph.execution.completing import Site, Spots
+from graph.execution.needs import NOTHING, READS, Needs, reading
 from graph.execution.places import Path, Place
 
 
@@ -24,8 +25,16 @@ from graph.execution.places import Path, Place
 class Columnar(Protocol):
     """A field of the schema that is read for all objects of a level at once."""
 
-    async def column(self, sources: Sequence[Any], context: Any, arguments: Mapping[str, Any]) -> Sequence[Any]:
-        """The value of each source, or the exception that stands for it; what it raises holds for all of them."""
+    # The columns of a source that it reads.
+    reads: Needs
+
+    async def column(
+        self, sources: Sequence[Any], context: Any, arguments: Mapping[str, Any], needed: Needs
+    ) -> Sequence[Any]:
+        """The value of each source, or the exception that stands for it; what it raises holds for all of them.
+
+        `needed` are the columns that are read of the rows that it leads to.
+        """
 
 
 class Asking(Protocol):
@@ -71,6 +80,8 @@ class Reader(Protocol):
 
     # Whether it may have to wait: what waits is waited for together.
     waits: bool
+    # The columns of the objects that it reads; None if it may read any.
+    reads: Needs
 
     async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """One value for each object."""
@@ -84,6 +95,7 @@ class Attribute:
     def __init__(self, name: str) -> None:
         self._name = name
         self._get = attrgetter(name)
+        self.reads: Needs = frozenset({name})
 
     async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a reader's signature, here and below
         """All at once, or one by one to find which object has no such attribute."""
@@ -97,6 +109,7 @@ class TypeName:
     """The name of the objects' type."""
 
     waits = False
+    reads: Needs = NOTHING
 
     async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002
         """The same for all."""
@@ -108,13 +121,15 @@ class Together:
 
     waits = True
 
-    def __init__(self, field: Columnar) -> None:
+    def __init__(self, field: Columnar, needed: Needs) -> None:
         self._field = field
+        self._needed = needed
+        self.reads = field.reads
 
     async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """All at once; what is raised is every object's error."""
         try:
-            values = await self._field.column(objects, run.context, run.arguments(field))
+            values = await self._field.column(objects, run.context, run.arguments(field), self._needed)
         except Exception as error:  # noqa: BLE001 - the field's error, whatever it is
             return spots.fail_all(objects, error)
         if any(issubclass(kind, Exception) for kind in set(map(type, values))):
@@ -126,6 +141,7 @@ class Resolver:
     """A resolver, which is asked for each object; those of one level are waited for together."""
 
     waits = True
+    reads: Needs = None
 
     async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """Call for each, then wait for all that have to be waited for."""
@@ -157,6 +173,7 @@ class PlainResolver(Resolver):
 
     def __init__(self, field: StrawberryField) -> None:
         self._field = field
+        self.reads = _said(field)
         resolver = field.base_resolver
         given = resolver and (resolver.parent_parameter or resolver.root_parameter)
         self._first = bool(resolver and resolver.self_parameter)
@@ -197,6 +214,7 @@ class Method(Resolver):
         else:
             self._call = lambda *_: call()
         self.waits = field.is_async
+        self.reads = _said(field)
 
     def _caller(self, *_: Any) -> Call:
         return self._call
@@ -207,8 +225,9 @@ class Computed:
 
     waits = False
 
-    def __init__(self, compute: Compute) -> None:
+    def __init__(self, field: StrawberryField, compute: Compute) -> None:
         self._compute = compute
+        self.reads = _said(field)
 
     async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002
         """All at once, or one by one to find which it fails for."""
@@ -218,23 +237,32 @@ class Computed:
             return _each(lambda value, _: self._compute([value])[0], objects, spots)
 
 
-def computed(compute: Compute) -> Mapping[str, Any]:
-    """The metadata of a field whose resolver needs nothing but the object, and can be had of all objects at once."""
-    return {COMPUTE: compute}
+def computed(compute: Compute, *names: str) -> Mapping[str, Any]:
+    """The metadata of a field that can be had of all objects at once, from these attributes of theirs."""
+    return {COMPUTE: compute, **reading(*names)}
 
 
-def reader_of(definition: GraphQLField, *, handled: bool) -> Reader:
-    """How a field's values are had; `handled` are those whose exceptions the schema turns into values."""
+def _said(field: StrawberryField) -> Needs:
+    metadata: Mapping[Any, Any] = field.metadata or {}
+    found: Needs = metadata.get(READS)
+    return found
+
+
+def reader_of(definition: GraphQLField, *, handled: bool, rows: Needs) -> Reader:
+    """How a field's values are had.
+
+    `handled` are those whose exceptions the schema turns into values; `rows` is what is read of the rows beneath.
+    """
     field = (definition.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
     if not isinstance(field, StrawberryField) or field.extensions or field.is_subscription or handled:
         return Resolver()
     if isinstance(field, Columnar):
-        return Together(field)
+        return Together(field, rows)
     if field.is_basic_field:
         return Attribute(field.python_name)
     metadata: Mapping[Any, Any] = field.metadata or {}
     if compute := metadata.get(COMPUTE):
-        return Computed(compute)
+        return Computed(field, compute)
     resolver = field.base_resolver
     if type(field) is StrawberryField and resolver and not field.arguments and not resolver.info_parameter:
         return Method(field)

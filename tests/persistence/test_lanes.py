@@ -81,7 +81,7 @@ async def test_readings_in_a_row_are_lent_one_connection_once(services: Services
     lane, viewer = await entered(services, advisor)
     for _ in range(3):
         ids = [book_of(advisor)]
-        assert len(await services.doors.read_along(lane, viewer, Books.by_ids, viewer, ids)) == 1
+        assert len(await services.doors.read_along(lane, viewer, None, Books.by_ids, viewer, ids)) == 1
     assert watch.count == 1
     assert database.pooled.in_use == 1
     await asyncio.sleep(IDLE_SECONDS * 20)
@@ -97,7 +97,7 @@ async def test_readings_side_by_side_wait_for_nobody_and_more_than_fit_go_on(ser
         lane, viewer = await entered(services, advisor)
 
         async def reading() -> int:
-            return len(await services.doors.read_along(lane, viewer, Books.by_ids, viewer, ids))
+            return len(await services.doors.read_along(lane, viewer, None, Books.by_ids, viewer, ids))
 
         first = await reading()
         return first + sum(await asyncio.gather(*(reading() for _ in range(4))))
@@ -127,7 +127,7 @@ async def test_an_end_of_the_session_is_seen_by_what_goes_on(services: Services,
 
     async def goes_on() -> None:
         while asyncio.get_running_loop().time() - began < TOLD_SECONDS * 5:
-            await services.doors.read_along(lane, viewer, Books.by_ids, viewer, ids)
+            await services.doors.read_along(lane, viewer, None, Books.by_ids, viewer, ids)
 
     with pytest.raises(Unauthenticated):
         await goes_on()
