@@ -73,10 +73,11 @@ async def erase_client(work: Work, viewer: Viewer, years: int, client_id: UUID, 
     work.because(reasoned(erasure.reason))
     if before.status is not ClientStatus.ARCHIVED:
         raise Refusal(RefusalCode.NOT_ARCHIVED, "Archive the client first.", ("input", "clientId"))
+    # First, for an erasure changes the row too; a refusal undoes it.
+    await _destroy(work, before.id, "clientId")
     # What is archived takes no changes, so its last one was that.
     _check_retention(before.updated_at, years, work.now)
     after = _erased(before, work.now)
-    await _destroy(work, before.id, "clientId")
     await work.clients.replace(msgspec.structs.replace(before, version=erasure.version), after)
     await _erase_extras(work, viewer, after)
     await _erase_household(work, viewer, before.household_id)

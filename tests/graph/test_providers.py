@@ -316,6 +316,8 @@ async def test_nothing_of_a_flow_is_kept_in_clear(
     gql: Gql, make: Make, provider: OpenIdServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
+    # Whatever a test before has quieted.
+    caplog.set_level("DEBUG", logger="httpx")
     way = await journey(gql)
     verifier = provider.codes[way.back["code"]]
     payload = await way.entered()

@@ -264,10 +264,11 @@ async def test_an_operation_on_a_socket_is_use_and_a_mere_event_is_none(
         given = {"clientId": id_of(left), "version": 1, "bookId": id_of(advisor.book)}
         assert (await gql.as_(lead).change("moveClient", "__typename", **given))["userErrors"] == []
         assert (await socket.next())["notifications"]["notification"]["kind"] == "CLIENT_ARRIVED"
-        assert await used(make, advisor) == subscribed
+        # The two operations may both have noted it, one after the other.
+        assert await used(make, advisor) - subscribed < timedelta(minutes=1)
         await socket.subscribe(VIEWER, id="2")
         assert (await socket.next())["viewer"]
-        assert await used(make, advisor) > subscribed
+        assert await used(make, advisor) - subscribed > timedelta(minutes=4)
 
 
 async def test_a_request_whose_access_token_has_ended_goes_on_with_the_session(
