@@ -1,6 +1,7 @@
 """Sessions of a user: seen, ended, idle, proved anew."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
