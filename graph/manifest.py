@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from graphql import GraphQLError, parse, validate
 
-from graph.execution import Document, digest_of
+from graph.execution import digest_of
 from graph.http.document import RULES
 from graph.http.schema import Schema
 
@@ -42,7 +42,10 @@ def trust(schema: Schema, documents: Mapping[str, str]) -> None:
         errors = validate(host.schema, node, (*schema.rules.for_whom(signed_in=True), *RULES))
         if errors:
             raise ManifestError(f"the document {name} is not valid: {errors[0].message}")
-        schema.documents.trust(text, Document(host, node))
+        document = schema.documents.document(node)
+        # Who may read the schema itself is asked each time.
+        if not document.introspects:
+            schema.documents.trust(text, document)
 
 
 def write(sources: Iterable[Path], path: Path) -> int:

@@ -68,13 +68,21 @@ class Lane:
 
     async def viewer(self, session_id: UUID, now: datetime) -> Viewer:
         """Whoever a session belongs to, of whom the database is told; raises Unauthenticated if it has ended."""
+        if self._busy:
+            # After a change the viewer is asked for anew, whatever still reads.
+            async with self._database.untold() as lent:
+                return await self._entered(lent, session_id, now)
         async with self._own() as connection:
-            rows = await self._database.lent(connection).rows(ENTER, {"session_id": session_id, "now": now})
-            if not rows:
-                raise Unauthenticated("The session has ended.", reason="REVOKED")
-            viewer = viewer_in(rows[0])
+            viewer = await self._entered(self._database.lent(connection), session_id, now)
             self._tell(viewer)
             return viewer
+
+    @staticmethod
+    async def _entered(lent: Lent, session_id: UUID, now: datetime) -> Viewer:
+        rows = await lent.rows(ENTER, {"session_id": session_id, "now": now})
+        if not rows:
+            raise Unauthenticated("The session has ended.", reason="REVOKED")
+        return viewer_in(rows[0])
 
     @asynccontextmanager
     async def lend(self, viewer: Viewer, columns: frozenset[str] | None = None) -> AsyncIterator[Lent]:
@@ -123,6 +131,8 @@ class Lane:
         return kept
 
     def _keep(self, connection: "PoolConnectionProxy[Record]") -> None:
+        if self._kept is not None:
+            raise RuntimeError("a lane has one connection")
         self._kept = connection
         self._timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._let_go)
 

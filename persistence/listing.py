@@ -1,8 +1,9 @@
 """Lists: filters, orders and keyset pages, at the root and beneath a list, each page one statement."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,6 +20,9 @@ from persistence.scope import scoped, viewer_values
 from persistence.sql import Statement, columns, compile_statement, read_all
 
 E = TypeVar("E", bound=Entity)
+
+# Statements of one list, each of a few kilobytes.
+MOST_TEXTS: Final = 256
 
 Condition = Callable[[], ColumnElement[bool]]
 Translate = Callable[[Any], Mapping[str, Any] | None]
@@ -72,12 +76,23 @@ class Listing(Generic[E]):
         self.orders = orders
         self.filters = filters or {}
         self.parent = parent
-        self._texts: dict[tuple[str, Shape], Statement] = {}
+        self._texts: OrderedDict[tuple[str, Shape], Statement] = OrderedDict()
+
+    @property
+    def kept(self) -> int:
+        """How many of its statements are kept compiled."""
+        return len(self._texts)
 
     def _text(self, kind: str, shape: Shape, build: Callable[[Shape], Select[Any]]) -> Statement:
-        if (kind, shape) not in self._texts:
-            self._texts[kind, shape] = compile_statement(build(shape))
-        return self._texts[kind, shape]
+        key = kind, shape
+        if key in self._texts:
+            self._texts.move_to_end(key)
+            return self._texts[key]
+        # What is selected and filtered is the clients' own choice.
+        while len(self._texts) >= MOST_TEXTS:
+            self._texts.popitem(last=False)
+        made = self._texts[key] = compile_statement(build(shape))
+        return made
 
     def _shape(self, viewer: Viewer, request: PageRequest, columns: frozenset[str] | None = None) -> Shape:
         given = frozenset(self._given(request))

@@ -26,10 +26,9 @@ from graph.execution.subject import Host, Subject
 # A parsed document weighs about a hundred times its text.
 MOST_DOCUMENTS: Final = 1_000
 MOST_CHARACTERS: Final = 1_000_000
-# Outcomes of `@skip` and `@include` of one operation that are planned; clients use few of them.
-MOST_PLANS: Final = 16
-# Prices of one operation, for page sizes and conditions that differ.
-MOST_PRICES: Final = 64
+# Of all operations together: a plan of a hundred fields weighs a hundred kilobytes.
+MOST_PLANS: Final = 500
+MOST_PRICES: Final = 5_000
 # Dates tell how long a list is; longer texts weigh nothing.
 LONGEST_WEIGHTY: Final = 10
 
@@ -37,20 +36,34 @@ T = TypeVar("T")
 
 
 class Remembered(Generic[T]):
-    """What was made last, by what it was made for; as many as fit."""
+    """What was asked for last, by what it was made for; as many as fit."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._made: OrderedDict[tuple[Any, ...], T] = OrderedDict()
 
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._made)
+
     def get(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         """What was made for this, or is made now."""
         known = self._made.get(key)
-        if known is None:
-            known = self._made[key] = make()
-            if len(self._made) > self._most:
-                self._made.popitem(last=False)
-        return known
+        if known is not None:
+            self._made.move_to_end(key)
+            return known
+        made = self._made[key] = make()
+        if len(self._made) > self._most:
+            self._made.popitem(last=False)
+        return made
+
+
+class Memory:
+    """The plans and the prices of operations, of which all together have so many."""
+
+    def __init__(self) -> None:
+        self.plans: Remembered[Level] = Remembered(MOST_PLANS)
+        self.prices: Remembered[Priced] = Remembered(MOST_PRICES)
 
 
 class _Reading(Visitor):
@@ -73,43 +86,42 @@ class _Reading(Visitor):
 
 
 class Operation:
-    """One operation of a valid document, with the plans of it that were asked for."""
+    """One operation of a valid document; its plans and prices are made once, and kept with those of all others."""
 
-    def __init__(
-        self, subject: Subject, document: DocumentNode, conditions: tuple[str, ...], *, introspects: bool
-    ) -> None:
+    def __init__(self, subject: Subject, document: "Document", memory: Memory) -> None:
         self.subject = subject
         self._document = document
-        self._conditions = conditions
-        self._introspects = introspects
-        self._plans: Remembered[Level] = Remembered(MOST_PLANS)
-        self._prices: Remembered[Priced] = Remembered(MOST_PRICES)
+        self._memory = memory
+        self._declared = [each.variable.name.value for each in subject.operation.variable_definitions or ()]
 
     def plan(self, variables: VariableValues) -> Level:
         """The plan for what the variables decide. Raises Unplanned."""
-        if self._introspects:
+        if self._document.introspects:
             raise Unplanned("introspection")
-        decided = tuple(variables.coerced.get(name) for name in self._conditions)
-        return self._plans.get(decided, lambda: self._compile(variables))
+        decided = {name: variables.coerced.get(name) for name in self._document.conditions}
+        # Of another operation's condition the name may be anything here.
+        key = (self, *(value if isinstance(value, bool) else None for value in decided.values()))
+        return self._memory.plans.get(key, lambda: self._compile(variables))
 
     def price(self, given: Mapping[str, Any]) -> Priced:
         """What the operation costs at most with the variables that a client has given."""
-        weighty = tuple((name, _weighty(value)) for name, value in given.items())
-        return self._prices.get(weighty, lambda: self._price(given))
+        weighty = ((name, _weighty(given[name])) for name in self._declared if name in given)
+        return self._memory.prices.get((self, *weighty), lambda: self._price(given))
 
     def _price(self, given: Mapping[str, Any]) -> Priced:
         host, operation = self.subject.host, self.subject.operation
         root = host.schema.get_root_type(operation.operation)
-        return price(host.weights, root.name if root else "", self._document, operation, given)
+        return price(host.weights, root.name if root else "", self._document.node, operation, given)
 
     def _compile(self, variables: VariableValues) -> Level:
         # Of the variables the plan keeps these alone, for it outlives the request that it is made in.
-        kept = VariableValues(
-            {name: value for name, value in variables.sources.items() if name in self._conditions},
-            {name: value for name, value in variables.coerced.items() if name in self._conditions},
+        kept = [name for name in self._document.conditions if isinstance(variables.coerced.get(name), bool | None)]
+        decisive = VariableValues(
+            {name: variables.sources[name] for name in kept if name in variables.sources},
+            {name: variables.coerced[name] for name in kept if name in variables.coerced},
         )
         try:
-            return Compiler(self.subject, kept).root()
+            return Compiler(self.subject, decisive).root()
         except GraphQLError as error:
             # A condition that is null, which graphql-core finds at its place.
             raise Unplanned("a condition") from error
@@ -118,13 +130,14 @@ class Operation:
 class Document:
     """A valid document."""
 
-    def __init__(self, host: Host, node: DocumentNode) -> None:
+    def __init__(self, host: Host, node: DocumentNode, memory: Memory) -> None:
         self.node = node
         self._host = host
+        self._memory = memory
         read = _Reading()
         visit(node, read)
         self.introspects = read.introspects
-        self._conditions = tuple(read.conditions)
+        self.conditions = tuple(read.conditions)
         self._fragments = {each.name.value: each for each in _fragments(node)}
         self._operations: dict[str | None, Operation] = {}
 
@@ -138,8 +151,7 @@ class Document:
         return self._operations[name]
 
     def _operation(self, found: OperationDefinitionNode) -> Operation:
-        subject = Subject(self._host, found, self._fragments)
-        return Operation(subject, self.node, self._conditions, introspects=self.introspects)
+        return Operation(Subject(self._host, found, self._fragments), self, self._memory)
 
 
 def _weighty(value: Any) -> Any:
@@ -166,10 +178,15 @@ class Documents:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self._memory = Memory()
         self._known: OrderedDict[str, Document] = OrderedDict()
         self._characters = 0
         self._texts: dict[str, str] = {}
         self._trusted: dict[str, Document] = {}
+
+    def document(self, node: DocumentNode) -> Document:
+        """A document that has been found valid."""
+        return Document(self.host, node, self._memory)
 
     def trust(self, text: str, document: Document) -> None:
         """Keep a valid document for good."""

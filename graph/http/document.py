@@ -8,7 +8,7 @@ from strawberry.extensions import SchemaExtension
 
 from domain.errors import Fault, Forbidden, Unauthenticated
 from graph.disclosure import Introspection
-from graph.execution import Asked, Document, Documents
+from graph.execution import Asked, Documents
 from graph.http.values import PlacedValuesRule, TextRule
 from graph.limits import Limits, limits_rule
 
@@ -94,6 +94,6 @@ class DocumentChecks(SchemaExtension):
             context.pre_execution_errors = validate(self._documents.host.schema, document, rules) or None
         yield
         if document and not context.pre_execution_errors:
-            context.document = Document(self._documents.host, document)
+            context.document = self._documents.document(document)
             if not context.document.introspects:
                 self._documents.keep(context.query or "", context.document)

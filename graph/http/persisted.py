@@ -28,7 +28,8 @@ class Persisted:
 
     def __init__(self, documents: Documents, trusted: Mapping[str, str], *, trusted_only: bool) -> None:
         self._documents = documents
-        self._trusted = {**trusted, **{digest_of(text): text for text in trusted.values()}}
+        self._named_so = trusted
+        self._trusted = {digest_of(text): text for text in trusted.values()}
         self._trusted_only = trusted_only
 
     def text(self, data: Mapping[str, Any]) -> str | None:
@@ -45,12 +46,13 @@ class Persisted:
         return text
 
     def _named(self, field: str, name: str, given: str | None) -> str:
+        digest = name.removeprefix(HASH_OF)
         if given is None:
-            known = self._trusted.get(name) or self._documents.text_of(name)
+            known = self._named_so.get(name) or self._trusted.get(digest) or self._documents.text_of(digest)
             if known is None:
                 raise PersistedQueryNotFound
             return known
-        if name != digest_of(given) and self._trusted.get(name) != given:
+        if digest != digest_of(given) and self._named_so.get(name) != given:
             raise Invalid.of(field, "is not that of the document.")
         return given
 
@@ -61,7 +63,7 @@ def _name(data: Mapping[str, Any]) -> tuple[str, str] | None:
     if name is not None:
         if not isinstance(name, str) or not name:
             raise Invalid.of("documentId", "It must be a text or null.")
-        return "documentId", name.removeprefix(HASH_OF)
+        return "documentId", name
     asked = (data.get("extensions") or {}).get("persistedQuery")
     if asked is None:
         return None

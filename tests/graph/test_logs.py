@@ -127,7 +127,7 @@ async def test_what_goes_wrong_within_a_request_names_it(
     async def broken(*_: Any) -> None:
         raise RuntimeError(f"no mail for {advisor.user.email} with Bearer {advisor.token}")
 
-    monkeypatch.setattr("graph.context.Context.read", broken)
+    monkeypatch.setattr("graph.context.Context.read_columns", broken)
     answer = await gql.as_(advisor).ask("query Broken { clients { nodes { id } } }")
     assert answer.codes == ["INTERNAL"]
     (line,) = lines.of("graph.errors")

@@ -97,8 +97,14 @@ async def trusting(**options: Any) -> AsyncIterator[Served]:
 
 
 async def test_trusted_documents_have_ids_of_their_own() -> None:
-    async with trusting(trusted={"hello.v1": HELLO}) as api:
-        for body in ({"documentId": "hello.v1"}, {"documentId": digest_of(HELLO)}, {"extensions": named(HELLO)}):
+    async with trusting(trusted={"hello.v1": HELLO, "sha256:mine": HELLO}) as api:
+        for body in (
+            {"documentId": "sha256:mine"},
+            {"query": HELLO, "documentId": "sha256:mine"},
+            {"documentId": "hello.v1"},
+            {"documentId": digest_of(HELLO)},
+            {"extensions": named(HELLO)},
+        ):
             assert (await asked(api.http, **body)).json()["data"] == GREETING
         assert (await asked(api.http, query=HELLO, documentId="hello.v1")).json()["data"] == GREETING
         assert (await asked(api.http, query=OTHER)).json()["data"] == {"__typename": "Query"}

@@ -105,6 +105,20 @@ async def test_readings_side_by_side_wait_for_nobody_and_more_than_fit_go_on(ser
     assert await asyncio.wait_for(asyncio.gather(*(operation() for _ in range(60))), 30) == [5] * 60
 
 
+async def test_the_viewer_may_be_asked_for_while_something_reads(services: Services, make: Make) -> None:
+    """Neither connection is lost, and each is in one hand."""
+    advisor = await make.advisor()
+    lane, viewer = await entered(services, advisor)
+    async with lane.lend(viewer) as lent:
+        before = await lent.connection.fetchval("select pg_backend_pid()")
+        assert await lane.viewer(advisor.session.id, services.doors.clock()) == viewer
+        async with lane.lend(viewer) as other:
+            assert await other.connection.fetchval("select pg_backend_pid()") != before
+        assert await lent.connection.fetchval("select pg_backend_pid()") == before
+    await asyncio.sleep(IDLE_SECONDS * 20)
+    assert services.doors.database.pooled.in_use == 0
+
+
 async def test_another_viewer_of_the_connection_is_told(services: Services, make: Make) -> None:
     """Nothing stays of whoever had it before, nor of an end of the session."""
     one, other = await make.advisor(), await make.advisor()

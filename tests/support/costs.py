@@ -8,7 +8,6 @@ from graphql import parse
 
 from graph.app import OPERATIONS
 from graph.cost import Priced
-from graph.execution import Document
 from graph.graphiql import Operation, operations
 from graph.http.schema import Schema
 from graph.schema import make_schema
@@ -19,7 +18,7 @@ SAMPLES: Final = operations(OPERATIONS)
 
 def priced(schema: Schema, query: str, name: str | None = None, **variables: Any) -> Priced:
     """The price of an operation of a document."""
-    operation = Document(schema.documents.host, parse(query)).operation(name)
+    operation = schema.documents.document(parse(query)).operation(name)
     assert operation
     return operation.price(variables)
 

@@ -320,6 +320,14 @@ async def test_conditions_are_planned_apart(schemas: tuple[Schema, Schema]) -> N
     assert len(seen) == 4
 
 
+async def test_a_condition_of_one_operation_is_anything_in_another(schemas: tuple[Schema, Schema]) -> None:
+    document = """query A($x: Boolean!) { __typename @skip(if: $x) }
+    query B($x: [String!]!) { echo(wanted: {names: $x}) }"""
+    await same(schemas, document, operation_name="B", variable_values={"x": ["a"]})
+    await same(schemas, document, operation_name="A", variable_values={"x": True})
+    await same(schemas, document, operation_name="A", variable_values={"x": False})
+
+
 async def test_the_operation_that_is_named_is_run(schemas: tuple[Schema, Schema]) -> None:
     document = "query A { shapes { whole } } query B { shapes { yes } } mutation C { count { at } }"
     for name in ("A", "B", "C"):
