@@ -80,6 +80,10 @@ def _guesses(text: str, known: list[str]) -> float:
     return float(found["guesses"])
 
 
+# Each hash takes 64 MB while it is made; whoever comes meanwhile waits, and takes none.
+AT_ONCE: Final = 2
+
+
 class Passwords:
     """Hashes and checks passwords with Argon2id, off the event loop."""
 
@@ -87,6 +91,7 @@ class Passwords:
         self._hasher = hasher or argon2.PasswordHasher()
         # Checked for an unknown address, so that it takes the same time as a wrong password.
         self._decoy = _decoy(self._hasher)
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     def hash(self, password: str) -> str:
         """The hash to store."""
@@ -95,12 +100,15 @@ class Passwords:
     async def chosen(self, password: str, *about: str, field: str = "newPassword") -> str:
         """The hash of a password that somebody chooses, off the event loop. Refuses: WEAK_PASSWORD."""
         await asyncio.to_thread(check_password, password, *about, field=field)
-        return await asyncio.to_thread(self.hash, password)
+        async with self._turns:
+            return await asyncio.to_thread(self.hash, password)
 
     async def matches(self, known: Credential | None, password: str) -> bool:
         """Whether the password is right; it takes as long where there is none to be right."""
         stored = known.password_hash if known else self._decoy
-        return await asyncio.to_thread(self._matches, stored, password) and known is not None
+        async with self._turns:
+            right = await asyncio.to_thread(self._matches, stored, password)
+        return right and known is not None
 
     def _matches(self, stored: str, password: str) -> bool:
         # What no password can be still costs as much as one.

@@ -1,5 +1,7 @@
+import asyncio
 from contextlib import suppress
-from time import perf_counter
+from threading import Lock
+from time import perf_counter, sleep
 from uuid import UUID
 
 import argon2
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.errors import Refusal, RefusalCode
 from domain.identity import Credential, Passwords, check_password
-from domain.identity.passwords import LONGEST_PASSWORD
+from domain.identity.passwords import AT_ONCE, LONGEST_PASSWORD
 
 STRONG = "another phrase nobody says 7"
 
@@ -116,3 +118,28 @@ async def test_letters_are_the_same_however_they_are_composed() -> None:
     assert not await passwords.matches(known, "Zurich sits by fine water")
     assert not await passwords.matches(known, "x" * 100_000)
     assert not await passwords.matches(None, "Zürich sits by ﬁne water")
+
+
+class Crowded(argon2.PasswordHasher):
+    """Tells how many passwords were ever hashed at once."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 8, 1)
+        self._lock, self._now, self.most = Lock(), 0, 0
+
+    def verify(self, *_: object) -> bool:  # type: ignore[override] # of this test alone
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        sleep(0.02)
+        with self._lock:
+            self._now -= 1
+        return True
+
+
+async def test_few_passwords_are_hashed_at_once_whoever_comes() -> None:
+    hasher = Crowded()
+    passwords = Passwords(hasher)
+    answers = await asyncio.gather(*(passwords.matches(None, STRONG) for _ in range(12)))
+    assert answers == [False] * 12
+    assert hasher.most == AT_ONCE

@@ -18,11 +18,13 @@ from tests.factories.firm import SignedIn
 from tests.probes.test_documents import sized
 from tests.support.inputs import Inputs, document, replaced
 from tests.support.payloads import PAYLOADS, storable
-from tests.support.probing import PATIENCE, Target, clean
+from tests.support.probing import MOST_GROWTH, PATIENCE, Target, clean
 
 INPUTS: Final = Inputs(lambda prefix: encode(prefix, UUID(int=1)))
 SAMPLE: Final = 1
 AT_ONCE: Final = 8
+# Megabytes of the passwords that are hashed at once.
+HASHING: Final = 2 * 64
 # Whatever a text says, it is a text: nothing breaks, and nothing is found that was not there.
 CODES: Final = {"VALIDATION_ERROR", "NOT_FOUND", "UNAUTHENTICATED", "FORBIDDEN", "RATE_LIMITED"}
 LOCK: Final = asyncio.Lock()
@@ -136,7 +138,7 @@ async def tried(target: Target, admin: SignedIn, objects: dict[str, str], pairs:
                 told = await _told(target, admin, http, place.about(objects), text)
                 limited.extend({place.name} if "RATE_LIMITED" in told else ())
 
-    async with target.watched(growth=150), asyncio.TaskGroup() as working:
+    async with target.watched(growth=MOST_GROWTH + HASHING), asyncio.TaskGroup() as working:
         for _ in range(AT_ONCE):
             working.create_task(work())
     # Passwords are not guessed at for long; nothing else may escape its test that way.
