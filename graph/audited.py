@@ -1,6 +1,5 @@
 """What an auditor asks for is noted in the audit trail before it is answered, over every transport."""
 
-import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -23,6 +22,7 @@ from domain.access import Role, Viewer
 from domain.audit import Trace, note
 from domain.errors import Unauthenticated
 from graph.context import Context
+from graph.execution import digest_of
 from graph.ids import ENTITIES
 from graph.limits import Limits
 
@@ -53,7 +53,7 @@ class AuditorReads(SchemaExtension):
         variables = json.dumps(asked.variables or {}, default=str)
         facts = _told(query, asked.operation_name)
         facts |= {
-            "digest": hashlib.sha256(query.encode()).hexdigest(),
+            "digest": digest_of(query),
             "ids": list(dict.fromkeys(IDS.findall(f"{query} {variables}")))[:MOST_NAMED],
         }
         return Trace("audit.read", "Operation", facts=facts)

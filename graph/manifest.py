@@ -50,7 +50,8 @@ def trust(schema: Schema, documents: Mapping[str, str]) -> None:
 
 def write(sources: Iterable[Path], path: Path) -> int:
     """Write the manifest of the documents `*.graphql` in files and directories; gives how many there are."""
-    documents = {digest_of(text): text for text in map(Path.read_text, _files(sources))}
+    texts = (file.read_text("utf-8") for file in _files(sources))
+    documents = {digest_of(text): text for text in texts}
     path.write_bytes(msgspec.json.format(msgspec.json.encode(documents, order="sorted"), indent=2) + b"\n")
     return len(documents)
 

@@ -44,14 +44,14 @@ class Asking(Protocol):
     def context(self) -> Any:
         """What resolvers find in `info.context`."""
 
-    def arguments(self, field: "Asked") -> dict[str, Any]:
+    def arguments(self, field: "AskedField") -> dict[str, Any]:
         """The arguments of a field as its resolver takes them. Raises for what is none of their types."""
 
-    def info(self, field: "Asked", path: Path) -> GraphQLResolveInfo[Any]:
+    def info(self, field: "AskedField", path: Path) -> GraphQLResolveInfo[Any]:
         """What resolvers may know of the execution."""
 
 
-class Asked(Protocol):
+class AskedField(Protocol):
     """A field as a document asks for it."""
 
     @property
@@ -83,7 +83,7 @@ class Reader(Protocol):
     # The columns of the objects that it reads; None if it may read any.
     reads: Needs
 
-    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
+    async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """One value for each object."""
 
 
@@ -97,7 +97,7 @@ class Attribute:
         self._get = attrgetter(name)
         self.reads: Needs = frozenset({name})
 
-    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a reader's signature, here and below
+    async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a reader's signature, here and below
         """All at once, or one by one to find which object has no such attribute."""
         try:
             return list(map(self._get, objects))
@@ -111,7 +111,7 @@ class TypeName:
     waits = False
     reads: Needs = NOTHING
 
-    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002
+    async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002
         """The same for all."""
         return [field.parent.name] * len(objects)
 
@@ -126,7 +126,7 @@ class Together:
         self._needed = needed
         self.reads = field.reads
 
-    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
+    async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """All at once; what is raised is every object's error."""
         try:
             values = await self._field.column(objects, run.context, run.arguments(field), self._needed)
@@ -143,7 +143,7 @@ class Resolver:
     waits = True
     reads: Needs = None
 
-    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
+    async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """Call for each, then wait for all that have to be waited for."""
         try:
             call = self._caller(run, field, spots.places)
@@ -157,7 +157,7 @@ class Resolver:
                 values[at] = _kept(value, at, spots)
         return values
 
-    def _caller(self, run: Asking, field: Asked, places: Place) -> Call:
+    def _caller(self, run: Asking, field: AskedField, places: Place) -> Call:
         """Strawberry's own way, which knows extensions of fields."""
         definition = field.definition
         resolve = definition.resolve
@@ -181,7 +181,7 @@ class PlainResolver(Resolver):
         asks = resolver and resolver.info_parameter
         self._info = asks.name if asks else None
 
-    def _caller(self, run: Asking, field: Asked, places: Place) -> Call:
+    def _caller(self, run: Asking, field: AskedField, places: Place) -> Call:
         arguments = run.arguments(field)
         own = self._field
 
@@ -229,7 +229,7 @@ class Computed:
         self._compute = compute
         self.reads = _said(field)
 
-    async def __call__(self, run: Asking, field: Asked, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002
+    async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002
         """All at once, or one by one to find which it fails for."""
         try:
             return self._compute(objects)

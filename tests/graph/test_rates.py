@@ -14,12 +14,12 @@ from graph.context import Services
 from graph.http.schema import Schema
 from graph.rates import Allowance, Caller, Kind
 from graph.settings import Settings
-from persistence.database import Watch
 from persistence.rates import Limiter, MemoryWindows
 from tests.factories import partners
 from tests.factories.firm import PASSWORD, Make
 from tests.support.budgets import Budgets
 from tests.support.clock import MovedClock
+from tests.support.lendings import Lendings
 
 CHEAP: Final = "{ __typename }"
 PAGE: Final = "{ clients(first: 100) { nodes { id } } }"
@@ -276,24 +276,14 @@ async def test_sign_in_is_charged_to_the_address_whoever_asks(
         assert await caller.code(SIGN_IN, **given) == ""
 
 
-class Waits(Watch):
-    """Counts how often a connection was lent."""
-
-    def __init__(self) -> None:
-        self.lendings = 0
-
-    def waited(self, seconds: float) -> None:  # noqa: ARG002 - as it is told
-        self.lendings += 1
-
-
 async def test_memory_takes_no_round_trip(settings: Settings, services: Services, schema: Schema, make: Make) -> None:
     budgets, advisor = Budgets(settings, services, schema), await make.advisor()
-    watch = Waits()
+    watch = Lendings()
     async with budgets.at() as caller:
         await caller.cost(CHEAP, advisor.token)
         services.doors.database.watch = watch
         await caller.cost(CHEAP, advisor.token)
-    assert watch.lendings == 1, "the viewer alone was read"
+    assert watch.count == 1, "the viewer alone was read"
 
 
 @pytest.mark.parametrize(

@@ -12,23 +12,14 @@ from domain.access import Viewer
 from domain.errors import Unauthenticated
 from graph.context import Services
 from persistence.books import Books
-from persistence.database import Lent, Watch
+from persistence.database import Lent
 from persistence.lanes import IDLE_SECONDS, TOLD_SECONDS, Lane
 from tests.factories.firm import Make, SignedIn
 from tests.factories.house import House, house
+from tests.support.lendings import Lendings
 from tests.support.stage import Stage
 
 SETTINGS = ("user", "books", "clients", "everything", "identity")
-
-
-class Lendings(Watch):
-    """Counts how often a connection was lent."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def waited(self, seconds: float) -> None:  # noqa: ARG002 - as it is told
-        self.count += 1
 
 
 @pytest.fixture(scope="module")

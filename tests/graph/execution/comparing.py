@@ -5,8 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-# What differs from one request to another like it.
-VARYING = frozenset({"timestamp", "requestId"})
+from tests.support.gql import VARYING
 
 
 def check_equal(planned: Any, stock: Any) -> None:
