@@ -1,6 +1,7 @@
 """Where a request came from."""
 
 import ipaddress
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -26,6 +27,7 @@ class Origin(msgspec.Struct, frozen=True):
 COMMAND_LINE: Final = Origin("command line")
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What everybody at an address is counted by: the address itself, or for IPv6 its network of 64 bits.
 

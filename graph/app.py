@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.clock import Clock, system_clock
 from domain.entities import IdMaker
@@ -169,8 +170,26 @@ def make_app(
     app = Starlette(routes=routes, middleware=_around(settings, services), lifespan=lifespan)
     app.state.health = health
     # Around all of it, for Starlette answers what failed outside of any middleware.
-    app.middleware_stack = SafeAnswers(app.build_middleware_stack(), always_tls=_always_tls(settings))
+    straight = Straight(Observing(endpoint, services.observer), app.build_middleware_stack())
+    app.middleware_stack = SafeAnswers(straight, always_tls=_always_tls(settings))
     return app
+
+
+class Straight:
+    """Leads what programs send to the API straight to it.
+
+    Routes, other sites' pages and uncaught exceptions are none of their business, and cost as much as a small query.
+    """
+
+    def __init__(self, api: ASGIApp, app: ASGIApp) -> None:
+        self._api = api
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the application, or its API alone."""
+        post = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/graphql"
+        straight = post and not any(name == b"origin" for name, _ in scope["headers"])
+        await (self._api if straight else self._app)(scope, receive, send)
 
 
 def _trusted(settings: Settings, schema: Schema) -> Mapping[str, str]:

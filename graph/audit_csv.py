@@ -90,7 +90,7 @@ class AuditCsv:
             return await self._file(request)
         except Fault as fault:
             error = formatted(fault, request_id(request.scope), datetime.now(UTC))
-            return _Guarded(refuse(error, STATUS.get(fault.code, 400), JSON, {}), request_id(request.scope))
+            return _Guarded(refuse(error, STATUS.get(fault.code, 400), JSON, {}))
 
     async def _file(self, request: Request) -> Response:
         header, origin = request.headers.get("authorization"), origin_of(request.scope)
@@ -107,7 +107,7 @@ class AuditCsv:
         name = f"audit-{context.now:%Y%m%d-%H%M%S}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         body = StreamingResponse(pages.following(first), headers=headers, media_type="text/csv; charset=utf-8")
-        return _Guarded(body, context.request_id)
+        return _Guarded(body)
 
     async def _context(self, token: str | None, origin: Origin) -> Context:
         try:
@@ -120,15 +120,14 @@ class AuditCsv:
 class _Guarded(Response):
     """An answer with the headers that every answer of the API has, and as long as it may take."""
 
-    def __init__(self, answer: Response, request_id: str) -> None:
+    def __init__(self, answer: Response) -> None:
         super().__init__()
         self._answer = answer
-        self._request_id = request_id
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send it."""
         async with asyncio.timeout(LONGEST.total_seconds()):
-            await self._answer(scope, receive, guarded(send, self._request_id))
+            await self._answer(scope, receive, guarded(send, scope))
 
 
 def filter_of(parameters: QueryParams, now: datetime) -> AuditEventFilter:

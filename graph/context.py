@@ -82,6 +82,7 @@ class Context:
         self._claims = claims
         # Reads anew what a key of a service account says, whose end may be put forward.
         self._renew = renew
+        self._viewer: Viewer | None = None
         self._asking: asyncio.Task[Viewer] | None = None
         self._loaders: dict[Any, Loader] = {}
         self._lane = services.doors.lane()
@@ -122,12 +123,15 @@ class Context:
 
     async def viewer(self) -> Viewer:
         """Whoever asks, read once; raises Unauthenticated."""
+        if self._viewer is not None:
+            return self._viewer
         if self._claims is None:
             raise Unauthenticated
         if self._asking is None:
             # One task for all resolvers that ask at once; shielded, for one of them may be cancelled.
             self._asking = asyncio.create_task(self._ask(self._claims))
-        return self._asking.result() if self._asking.done() else await asyncio.shield(self._asking)
+        self._viewer = await asyncio.shield(self._asking)
+        return self._viewer
 
     async def still(self) -> Viewer:
         """The viewer with the rights of this moment, for what goes on for long.
@@ -211,7 +215,9 @@ class Context:
         """
         if self._claims is None:
             return
-        viewer, now = await self.viewer(), self.now
+        # Before anything else is asked, so that there is nobody to share it with.
+        viewer, now = await self._ask(self._claims), self.now
+        self._viewer = viewer
         lives = self.services.tokens.lives
         if viewer.last_used_at is not None and now - viewer.last_used_at >= min(USE_NOTED, lives.idle / 10):
             read = self.services.doors.read
@@ -230,7 +236,11 @@ class Context:
     def _forget(self) -> None:
         """What was read before a change is not what is there after it."""
         self._loaders.clear()
-        self._asking = None
+        self._viewer = self._asking = None
+
+    def done(self) -> None:
+        """Give back what is kept for the operation's next reading: there is none."""
+        self._lane.close()
 
     async def ended(self) -> Unauthenticated:
         """Wait until the token expires or the session is revoked, and say which.

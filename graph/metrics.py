@@ -26,7 +26,7 @@ from starlette.types import Scope
 
 from domain.errors import ErrorCode
 from graph.running import Running
-from persistence.database import Pooled
+from persistence.connections import Pooled
 
 # Beyond these an operation is counted as `other`: its name is its client's choice, and each would be a series.
 MOST_NAMES: Final = 200

@@ -39,13 +39,18 @@ class Observer(Watch):
         """How long somebody has waited for a connection of the pool."""
         self.metrics.pool_wait.observe(seconds)
 
-    @contextmanager
-    def request(self, scope: Scope) -> Iterator[Running]:
+    async def request(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """An HTTP request, to the last byte of its answer."""
         made = Running(request_id(scope))
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                made.status = message["status"]
+            await send(message)
+
         with current(made), self.traces.request(scope, made.request_id) as span:
             try:
-                yield made
+                await app(scope, receive, sending)
             except Exception:
                 # What nobody caught is answered further out.
                 made.status = made.status or FAILED
@@ -178,11 +183,4 @@ class Observing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with self._observer.request(scope) as made:
-
-            async def sending(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    made.status = message["status"]
-                await send(message)
-
-            await self._app(scope, receive, sending)
+        await self._observer.request(self._app, scope, receive, send)

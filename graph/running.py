@@ -1,7 +1,5 @@
 """What runs at present: the request, the operation on a socket or the job that log lines and metrics speak of."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
 from typing import Any, Final
@@ -113,14 +111,22 @@ def running() -> Running | None:
     return _CURRENT.get()
 
 
-@contextmanager
-def current(made: Running) -> Iterator[Running]:
+class current:  # noqa: N801 - reads as the function that it is used as
     """Let something be what runs until the end of the block."""
-    before = _CURRENT.set(made)
-    try:
-        yield made
-    finally:
-        _CURRENT.reset(before)
+
+    __slots__ = ("_before", "_made")
+
+    def __init__(self, made: Running) -> None:
+        self._made = made
+
+    def __enter__(self) -> Running:
+        """From here on."""
+        self._before = _CURRENT.set(self._made)
+        return self._made
+
+    def __exit__(self, *_: object) -> None:
+        """To here."""
+        _CURRENT.reset(self._before)
 
 
 def seen_by(viewer: UUID) -> None:

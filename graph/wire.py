@@ -5,12 +5,11 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from graph.http.headers import SAFETY
+from graph.http.headers import SAFE
 
 # Longer than what the slowest honest client needs; balancers and browsers open connections ahead of use.
 HEAD_SECONDS: Final = 30.0
 HEAD_BYTES: Final = 65_536
-ENCODED: Final = [(name.lower().encode(), value.encode()) for name, value in SAFETY.items()]
 TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -32,7 +31,7 @@ class Wire(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, with the headers that every answer has."""
-        self.server_state.default_headers, before = ENCODED, self.server_state.default_headers
+        self.server_state.default_headers, before = list(SAFE), self.server_state.default_headers
         super().send_400_response(msg)
         self.server_state.default_headers = before
 

@@ -8,15 +8,15 @@ from time import perf_counter
 from typing import Any, Final, TypeVar, cast
 
 import asyncpg
-import msgspec
 from asyncpg import Connection, Record
-from asyncpg.pool import Pool, PoolConnectionProxy
+from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy.engine import make_url
 from sqlalchemy.sql.base import Executable
 
 from domain.access import NOBODY, Sight, Viewer
 from domain.entities import Entity
 from domain.errors import Fault, Invalid, Unauthenticated, Unavailable
+from persistence.connections import ACQUIRE_SECONDS, Connections, Pooled
 from persistence.sql import Statement, compiled, read_all
 
 log = logging.getLogger("steward.database")
@@ -25,7 +25,6 @@ E = TypeVar("E", bound=Entity)
 
 OWNER: Final = "steward_owner"
 APPLICATION: Final = "steward_app"
-ACQUIRE_SECONDS: Final = 10.0
 
 # One round trip: the session is checked and the policies are told the viewer. Every lending sets all of them, so
 # that nothing of the previous viewer stays and the pool needs no reset of its own.
@@ -57,17 +56,26 @@ def is_gone(error: BaseException) -> bool:
     return isinstance(error, _GONE)
 
 
-@contextmanager
-def faults() -> Iterator[None]:
-    """What the driver raises, as what a client may be told."""
-    try:
-        yield
-    except asyncpg.DataError as error:
-        # The edge refuses what it can name; what only PostgreSQL knows to be out of range ends here.
-        raise Invalid("A value is outside of what can be stored.") from error
-    except _GONE as error:
-        log.warning("the database does not answer: %s", type(error).__name__)
-        raise Unavailable from error
+class _Faults:
+    def __enter__(self) -> None:
+        """Let the block run."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Say it in our words; raises Invalid and Unavailable."""
+        if isinstance(error, asyncpg.DataError):
+            # The edge refuses what it can name; what only PostgreSQL knows to be out of range ends here.
+            raise Invalid("A value is outside of what can be stored.") from error
+        if isinstance(error, _GONE):
+            log.warning("the database does not answer: %s", type(error).__name__)
+            raise Unavailable from error
+
+
+_FAULTS: Final = _Faults()
+
+
+def faults() -> AbstractContextManager[None]:
+    """What the driver raises within, as what a client may be told."""
+    return _FAULTS
 
 
 class _Connection(Connection):
@@ -90,14 +98,6 @@ class Watch:
 
 UNSEEN: Final = nullcontext()
 NOBODY_WATCHES: Final = Watch()
-
-
-class Pooled(msgspec.Struct, frozen=True):
-    """The connections of a pool: lent, idle, and at most."""
-
-    in_use: int
-    idle: int
-    most: int
 
 
 class Lent:
@@ -167,8 +167,8 @@ def driver_arguments(url: str) -> dict[str, Any]:
 class Database:
     """One PostgreSQL, as the application role."""
 
-    def __init__(self, pool: "Pool[Record]", arguments: Mapping[str, Any]) -> None:
-        self._pool = pool
+    def __init__(self, connections: Connections, arguments: Mapping[str, Any]) -> None:
+        self._connections = connections
         self._arguments = arguments
         self._observers: list[Callable[[str], None]] = []
         self.watch = NOBODY_WATCHES
@@ -178,23 +178,12 @@ class Database:
         """Connect; raises Unavailable if the database cannot be reached."""
         arguments = driver_arguments(url) | {"server_settings": {"role": APPLICATION, "application_name": "steward"}}
         with faults():
-            pool = await asyncpg.create_pool(
-                **arguments,
-                min_size=min(2, size),
-                max_size=size,
-                connection_class=_Connection,
-                timeout=ACQUIRE_SECONDS,
-                command_timeout=60,
-                max_inactive_connection_lifetime=300,
-            )
-        return cls(pool, arguments)
+            connections = await Connections.open(arguments, size, _Connection, is_gone)
+        return cls(connections, arguments)
 
     async def close(self) -> None:
-        """Give all connections back; those still at work after five seconds are cut."""
-        try:
-            await asyncio.wait_for(self._pool.close(), timeout=5)
-        except TimeoutError:
-            self._pool.terminate()
+        """End all connections; those still at work after five seconds are cut."""
+        await self._connections.close()
 
     async def connect(self) -> "Connection[Record]":
         """A connection of one's own, for LISTEN; the caller closes it."""
@@ -221,8 +210,7 @@ class Database:
     @property
     def pooled(self) -> Pooled:
         """How the pool is used at present."""
-        size, idle = self._pool.get_size(), self._pool.get_idle_size()
-        return Pooled(size - idle, idle, self._pool.get_max_size())
+        return self._connections.pooled
 
     @contextmanager
     def observed(self, observer: Callable[[str], None]) -> Iterator[None]:
@@ -273,23 +261,29 @@ class Database:
     @asynccontextmanager
     async def _acquired(self) -> "AsyncIterator[PoolConnectionProxy[Record]]":
         connection = await self.acquire()
+        sound = False
         try:
             yield connection
+            sound = True
         finally:
-            await self.give_back(connection)
+            self.give_back(connection, sound=sound)
 
     async def acquire(self) -> "PoolConnectionProxy[Record]":
         """A connection that is told nothing yet, for `give_back`. Raises Unavailable if none is to be had."""
         began = perf_counter()
         with faults():
-            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+            connection = await self._connections.acquire()
         self.watch.waited(perf_counter() - began)
         return connection
 
-    async def give_back(self, connection: "PoolConnectionProxy[Record]") -> None:
-        """Let others have a connection."""
-        try:
-            await self._pool.release(connection)
-        except _GONE as error:
-            # The pool has dropped it; the answer, if there is one, stands.
-            log.warning("a connection was lost on its way back: %s", type(error).__name__)
+    def give_back(self, connection: "PoolConnectionProxy[Record]", *, sound: bool = True) -> None:
+        """Let others have a connection; one that is not `sound`, after any failure, is looked at before."""
+        self._connections.give_back(connection, sound=sound)
+
+    def keep(self, owner: object, connection: "PoolConnectionProxy[Record]") -> None:
+        """Let others have a connection if they have no other, else its owner once more."""
+        self._connections.keep(owner, connection)
+
+    def take(self, owner: object) -> "PoolConnectionProxy[Record] | None":
+        """The connection that is kept for its owner, as it was, unless somebody else has needed it."""
+        return self._connections.take(owner)

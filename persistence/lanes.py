@@ -1,18 +1,13 @@
 """A connection for readings that follow each other closely: the database is told the viewer once for all of them.
 
-Each round trip costs as much as a small statement. So whoever reads again within a millisecond finds its connection
-still lent, and the first statement of all tells at once who the viewer is and whose rows it sees.
+Each round trip costs as much as a small statement. So whoever reads again finds its connection as it left it, unless
+others had to have it, and the first statement of all tells at once who the viewer is and whose rows it sees.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
 from uuid import UUID
-
-from asyncpg import Record
-from asyncpg.pool import PoolConnectionProxy
 
 from domain.access import NOBODY, SIGHT, Sight, Viewer
 from domain.errors import Unauthenticated
@@ -20,8 +15,6 @@ from persistence.database import Database, Lent
 from persistence.identity.repository import viewer_in
 from persistence.sql import Statement
 
-# For how long an idle connection stays lent: nobody holds one while it waits for anything but its own next step.
-IDLE_SECONDS: Final = 0.001
 # For how long it is taken as told that the session stands.
 TOLD_SECONDS: Final = 0.1
 
@@ -58,23 +51,21 @@ class Lane:
     """The readings of one operation. Those that run side by side are lent connections of their own."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._kept: PoolConnectionProxy[Record] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._giving: asyncio.Task[None] | None = None
-        self._busy = False
+        self.database = database
+        self.busy = False
+        # Whom the kept connection was told of, and when.
         self._told: Viewer | None = None
         self._told_at = 0.0
 
     async def viewer(self, session_id: UUID, now: datetime) -> Viewer:
         """Whoever a session belongs to, of whom the database is told; raises Unauthenticated if it has ended."""
-        if self._busy:
+        if self.busy:
             # After a change the viewer is asked for anew, whatever still reads.
-            async with self._database.untold() as lent:
+            async with self.database.untold() as lent:
                 return await self._entered(lent, session_id, now)
-        async with self._own() as connection:
-            viewer = await self._entered(self._database.lent(connection), session_id, now)
-            self._tell(viewer)
+        async with Lending(self, None, None) as lent:
+            viewer = await self._entered(lent, session_id, now)
+            self.told(viewer)
             return viewer
 
     @staticmethod
@@ -84,60 +75,68 @@ class Lane:
             raise Unauthenticated("The session has ended.", reason="REVOKED")
         return viewer_in(rows[0])
 
-    @asynccontextmanager
-    async def lend(self, viewer: Viewer, columns: frozenset[str] | None = None) -> AsyncIterator[Lent]:
+    def lend(self, viewer: Viewer, columns: frozenset[str] | None = None) -> "Lending":
         """A connection that sees what the viewer sees, of rows these columns. Raises as `Database.lend` does."""
-        if self._busy:
-            async with self._database.lend(viewer) as lent:
-                lent.columns = columns
-                yield lent
-            return
-        async with self._own() as connection:
-            stale = asyncio.get_running_loop().time() - self._told_at > TOLD_SECONDS
-            if self._told is not viewer or stale:
-                await self._database.tell(connection, viewer)
-                self._tell(viewer)
-            lent = self._database.lent(connection)
-            lent.columns = columns
-            yield lent
+        return Lending(self, viewer, columns)
 
-    def _tell(self, viewer: Viewer) -> None:
+    def knows(self, viewer: Viewer) -> bool:
+        """Whether the kept connection was told of this viewer, lately."""
+        return self._told is viewer and asyncio.get_running_loop().time() - self._told_at <= TOLD_SECONDS
+
+    def told(self, viewer: Viewer | None) -> None:
+        """Whom the connection that it now has was told of."""
         self._told = viewer
         self._told_at = asyncio.get_running_loop().time()
 
-    @asynccontextmanager
-    async def _own(self) -> "AsyncIterator[PoolConnectionProxy[Record]]":
-        """The lane's connection, given back at once if anything goes wrong, else when it has been idle."""
-        self._busy = True
-        connection = None
+    def close(self) -> None:
+        """Give back what is kept; whoever reads later begins anew."""
+        connection = self.database.take(self)
+        if connection is not None:
+            self.database.give_back(connection)
+
+
+class Lending:
+    """A connection for a block: the lane's, or another while somebody else has that."""
+
+    __slots__ = ("_columns", "_connection", "_lane", "_own", "_viewer")
+
+    def __init__(self, lane: Lane, viewer: Viewer | None, columns: frozenset[str] | None) -> None:
+        self._lane = lane
+        self._viewer = viewer
+        self._columns = columns
+
+    async def __aenter__(self) -> Lent:
+        """The connection, told of the viewer if there is one."""
+        lane = self._lane
+        self._own = not lane.busy
+        lane.busy = True
         try:
-            connection = self._take() or await self._database.acquire()
-            yield connection
+            kept = lane.database.take(lane) if self._own else None
+            self._connection = kept or await lane.database.acquire()
         except BaseException:
-            self._told = None
-            if connection is not None:
-                await self._database.give_back(connection)
+            lane.busy = not self._own
             raise
+        try:
+            if self._viewer is not None and (kept is None or not lane.knows(self._viewer)):
+                await lane.database.tell(self._connection, self._viewer)
+                if self._own:
+                    lane.told(self._viewer)
+        except BaseException:
+            self._end(sound=False)
+            raise
+        lent = lane.database.lent(self._connection)
+        lent.columns = self._columns
+        return lent
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Keep the lane's for what follows, or give it back."""
+        self._end(sound=error is None)
+
+    def _end(self, *, sound: bool) -> None:
+        lane = self._lane
+        if self._own:
+            lane.busy = False
+        if self._own and sound:
+            lane.database.keep(lane, self._connection)
         else:
-            self._keep(connection)
-        finally:
-            self._busy = False
-
-    def _take(self) -> "PoolConnectionProxy[Record] | None":
-        kept, self._kept = self._kept, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        return kept
-
-    def _keep(self, connection: "PoolConnectionProxy[Record]") -> None:
-        if self._kept is not None:
-            raise RuntimeError("a lane has one connection")
-        self._kept = connection
-        self._timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._let_go)
-
-    def _let_go(self) -> None:
-        kept = self._take()
-        self._told = None
-        if kept is not None:
-            self._giving = asyncio.get_running_loop().create_task(self._database.give_back(kept))
+            lane.database.give_back(self._connection, sound=sound)

@@ -1,6 +1,7 @@
 """Which media type to answer in."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from graph.http.refused import Refused
 
@@ -10,14 +11,21 @@ STREAM = "text/event-stream"
 
 # For a client that takes anything: JSON, which all of them understand.
 ANSWERS = (JSON, GRAPHQL)
+OFFERED = (*ANSWERS, STREAM)
+# Browsers' are shorter.
+LONGEST_KNOWN = 200
 
 
-def chosen(accept: str, offered: Sequence[str] = (*ANSWERS, STREAM)) -> str:
+def chosen(accept: str, offered: tuple[str, ...] = OFFERED) -> str:
     """The offered type that the client prefers: by quality, then by the client's order.
 
     No header means JSON. A stream must be asked for by name: `*/*` never gives one.
     Raises Refused with 406 if there is no such type.
     """
+    return _known(accept, offered) if len(accept) <= LONGEST_KNOWN else _chosen(accept, offered)
+
+
+def _chosen(accept: str, offered: tuple[str, ...]) -> str:
     if not accept.strip():
         return JSON
     ranges = [_range(part, place) for place, part in enumerate(accept.split(","))]
@@ -28,6 +36,9 @@ def chosen(accept: str, offered: Sequence[str] = (*ANSWERS, STREAM)) -> str:
         raise Refused.of(406, "Accept", f"The server answers in {', '.join(offered)}.")
     # min keeps the first of equals, which is the server's order.
     return min(ranked, key=lambda rank: rank[:2])[2]
+
+
+_known = lru_cache(maxsize=256)(_chosen)
 
 
 def names(accept: str, media: str) -> bool:

@@ -2,13 +2,14 @@
 
 import asyncio
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
 
 from domain.errors import Invalid
+from graph.http.received import Received
 from graph.http.refused import Refused
 
 
-async def read_body(request: Request, most: int, seconds: float) -> bytes:
+async def read_body(request: Received, most: int, seconds: float) -> bytes:
     """The whole body; refused with 413 as soon as it is known to be larger, chunked or not, with 408 if it is slow."""
     try:
         async with asyncio.timeout(seconds):
@@ -18,13 +19,17 @@ async def read_body(request: Request, most: int, seconds: float) -> bytes:
         raise Refused(408, fault, {"Connection": "close"}) from error
 
 
-async def _read(request: Request, most: int) -> bytes:
-    declared = request.headers.get("content-length", "")
+async def _read(request: Received, most: int) -> bytes:
+    declared = request.header(b"content-length") or ""
     if declared.isdecimal() and int(declared[:20]) > most:
         raise _too_large(most)
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
+    size, more = 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
         if size > most:
             raise _too_large(most)

@@ -35,6 +35,9 @@ class Context(Protocol):
     async def used(self) -> None:
         """Note that the session is in use; called for each operation on a socket. Raises Unauthenticated."""
 
+    def done(self) -> None:
+        """Called when the operation is over: what is kept for its next reading is others' now."""
+
     async def ended(self) -> Unauthenticated:
         """Wait until the access token expires or the session is revoked, and return the fault that says which.
 

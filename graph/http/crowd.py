@@ -1,9 +1,5 @@
 """How many there are at once, by whom."""
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from domain.errors import RateLimited
 
 # There is no telling when another of them ends: what browsers' clients wait anyway.
@@ -21,19 +17,35 @@ class Crowd:
     """Counts what is there at once by whose it is, in this process."""
 
     def __init__(self, what: str, most: int) -> None:
-        self._what = what
-        self._most = most
-        self._there: Counter[str] = Counter()
+        self.what = what
+        self.most = most
+        self.there: dict[str, int] = {}
 
-    @contextmanager
-    def one(self, whose: str) -> Iterator[None]:
-        """One more, until the end of the block; raises Crowded."""
-        if self._there[whose] >= self._most:
-            raise Crowded(self._what, self._most)
-        self._there[whose] += 1
-        try:
-            yield
-        finally:
-            self._there[whose] -= 1
-            if not self._there[whose]:
-                del self._there[whose]
+    def one(self, whose: str) -> "One":
+        """One more, for a block; entering it raises Crowded."""
+        return One(self, whose)
+
+
+class One:
+    """One of a crowd, while its block runs."""
+
+    __slots__ = ("_crowd", "_whose")
+
+    def __init__(self, crowd: Crowd, whose: str) -> None:
+        self._crowd = crowd
+        self._whose = whose
+
+    def __enter__(self) -> None:
+        """Come; raises Crowded."""
+        crowd = self._crowd
+        there = crowd.there.get(self._whose, 0)
+        if there >= crowd.most:
+            raise Crowded(crowd.what, crowd.most)
+        crowd.there[self._whose] = there + 1
+
+    def __exit__(self, *_: object) -> None:
+        """Leave."""
+        there = self._crowd.there
+        there[self._whose] -= 1
+        if not there[self._whose]:
+            del there[self._whose]

@@ -1,6 +1,6 @@
 """What is checked of a document before the specification's own rules see it, and by whom its schema may be read."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from graphql import ASTValidationRule, FieldNode, GraphQLError, ValuesOfCorrectTypeRule, specified_rules, validate
@@ -69,7 +69,7 @@ class DocumentChecks(SchemaExtension):
         self._documents = documents
         self._rules = rules
 
-    def on_parse(self) -> Iterator[None]:
+    async def on_parse(self) -> AsyncIterator[None]:
         """Hand over the document if it is known; bound the one that is not."""
         context = self.execution_context
         context.document = self._documents.get(context.query or "")
@@ -79,7 +79,7 @@ class DocumentChecks(SchemaExtension):
             context.parse_options["max_tokens"] = self._rules.tokens
         yield
 
-    def on_validate(self) -> Iterator[None]:
+    async def on_validate(self) -> AsyncIterator[None]:
         """Let a known document pass; check another, and keep it if it passes. Strawberry validates no further then."""
         context = self.execution_context
         if context.document is not None:

@@ -20,16 +20,17 @@ from domain.clock import system_clock
 from domain.errors import Unauthenticated
 from domain.origin import Origin
 from graph.errors import fault_of, formatted, unforeseen
-from graph.http.accept import ANSWERS, GRAPHQL, JSON, STREAM, chosen, names
+from graph.http.accept import ANSWERS, GRAPHQL, JSON, OFFERED, STREAM, chosen, names
 from graph.http.bounds import HttpLimits
 from graph.http.contexts import Context, Contexts
 from graph.http.credentials import bearer, for_counting
 from graph.http.crowd import Crowd, Crowded
 from graph.http.frames import Frames
 from graph.http.headers import guarded
-from graph.http.meters import Gate, OverLimit, note, stating
+from graph.http.meters import Gate, OverLimit, note
 from graph.http.origin import origin_of
 from graph.http.persisted import Persisted
+from graph.http.received import Received
 from graph.http.refused import Refused
 from graph.http.request import Operation, read_operation
 from graph.http.request_id import request_id
@@ -93,10 +94,9 @@ class Endpoint(GraphQL[Any, None]):
         if scope["type"] == "websocket":
             await self._connect(WebSocket(scope, receive, send))
             return
-        send = stating(guarded(send, request_id(scope)), scope)
         with ExitStack() as held:
-            answer = await self.answer(Request(scope, receive), held)
-            await answer(scope, receive, send)
+            answer = await self.answer(Received(scope, receive), held)
+            await answer(scope, receive, guarded(send, scope))
 
     async def reject_websocket(self, request: WebSocket) -> WebSocket:
         """Tell the page of another site that it may open no socket."""
@@ -116,28 +116,27 @@ class Endpoint(GraphQL[Any, None]):
             error = formatted(fault, request_id(socket.scope), system_clock())
             await socket.send_denial_response(refuse(error, 429, JSON, {}))
 
-    async def _enter(self, request: Request, held: ExitStack) -> None:
+    async def _enter(self, request: Received, held: ExitStack) -> None:
         """Count a request, and the connection for as long as its answer takes; raises RateLimited."""
         origin = origin_of(request.scope)
         held.enter_context(self.connections.one(origin.address))
         if self.gate is None:
             return
         try:
-            note(request.scope, await self.gate.admit(for_counting(request.headers.get("authorization")), origin))
+            note(request.scope, await self.gate.admit(for_counting(request.header(b"authorization")), origin))
         except OverLimit as fault:
             note(request.scope, fault.standing)
             raise
 
-    async def answer(self, request: Request, held: ExitStack) -> ASGIApp:
+    async def answer(self, request: Received, held: ExitStack) -> ASGIApp:
         """Whatever the request gets; nothing that it holds makes this raise."""
         media = JSON
         try:
-            accept = ",".join(request.headers.getlist("accept"))
             if request.method != "OPTIONS":
                 await self._enter(request, held)
-            if plain := await self._plain(request, accept):
+            if plain := await self._plain(request):
                 return plain
-            media = chosen(accept, ANSWERS if request.method == "HEAD" else (*ANSWERS, STREAM))
+            media = chosen(request.accept, ANSWERS if request.method == "HEAD" else OFFERED)
             return await self._perform(request, media, held)
         except Refused as refused:
             error = formatted(refused.fault, request_id(request.scope), system_clock())
@@ -147,18 +146,18 @@ class Endpoint(GraphQL[Any, None]):
         except Exception as error:  # noqa: BLE001 - faults of opening the context, and what nobody foresaw
             return respond(ExecutionResult(None, [self._unforeseen(request, error)]), media)
 
-    async def _plain(self, request: Request, accept: str) -> Response | None:
+    async def _plain(self, request: Received) -> Response | None:
         """The answer to what asks for no operation; none if it asks for one."""
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=ALLOW)
         if request.method not in {"GET", "HEAD", "POST"}:
             raise Refused.of(405, "", "The endpoint takes GET and POST.", **ALLOW)
-        return await self.page(request) if self.page and _wants_page(request, accept) else None
+        return await self.page(request) if self.page and _wants_page(request) else None
 
-    async def _perform(self, request: Request, media: str, held: ExitStack) -> ASGIApp:
+    async def _perform(self, request: Received, media: str, held: ExitStack) -> ASGIApp:
         check_site(request, self.allowed_origins)
         operation = await read_operation(request, self.limits, self.persisted)
-        token = bearer(request.headers.get("authorization"))
+        token = bearer(request.header(b"authorization"))
         context = await self._context(token, origin_of(request.scope), operation)
         allowed = {OperationType.QUERY}
         if request.method == "POST":
@@ -180,7 +179,7 @@ class Endpoint(GraphQL[Any, None]):
             raise
 
     async def _execute(
-        self, request: Request, operation: Operation, context: Context, allowed: set[OperationType], media: str
+        self, request: Received, operation: Operation, context: Context, allowed: set[OperationType], media: str
     ) -> Response:
         try:
             result = await self.schema.execute(
@@ -197,10 +196,12 @@ class Endpoint(GraphQL[Any, None]):
             raise Refused(405 if mutation else 400, fault, {"Allow": "POST"} if mutation else None) from error
         except (CannotGetOperationTypeError, MissingQueryError) as error:
             result = ExecutionResult(None, [self._unforeseen(request, error)])
+        finally:
+            context.done()
         return respond(result, media)
 
     async def _stream(
-        self, request: Request, operation: Operation, context: Context, allowed: set[OperationType]
+        self, request: Received, operation: Operation, context: Context, allowed: set[OperationType]
     ) -> ASGIApp:
         results = await self.schema.stream(
             operation.query,
@@ -218,15 +219,15 @@ class Endpoint(GraphQL[Any, None]):
 
         return watched
 
-    def _unforeseen(self, request: Request, error: Exception) -> GraphQLError:
+    def _unforeseen(self, request: Received, error: Exception) -> GraphQLError:
         return unforeseen(error, request_id(request.scope), system_clock(), self.disclosure)
 
 
-def _wants_page(request: Request, accept: str) -> bool:
+def _wants_page(request: Received) -> bool:
     """Whether a browser came to look; a link with a query in it is a page too unless JSON was asked for."""
     return (
         request.method in {"GET", "HEAD"}
         and "query" not in request.query_params
-        and names(accept, "text/html")
-        and not names(accept, GRAPHQL)
+        and names(request.accept, "text/html")
+        and not names(request.accept, GRAPHQL)
     )

@@ -1,10 +1,12 @@
 """Headers that every answer carries."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from graph.http.meters import noted
+from graph.http.request_id import request_id
 
 # What answers are no page may do nothing in a browser, whatever is in it; a page says for itself what it needs.
 NO_PAGE: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -19,31 +21,41 @@ SAFETY: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-# A year; not for subdomains, for those of the firm's domain are not ours to bind.
-ONLY_TLS: Final = "max-age=31536000"
 STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 
+Pair = tuple[bytes, bytes]
 
-def guarded(send: Send, request_id: str) -> Send:
-    """A `send` that adds what the answer does not say itself, and the request id; no cache may keep clients' data."""
+
+def encoded(headers: Mapping[str, str]) -> list[Pair]:
+    """Headers as ASGI has them."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+SAFE: Final[Sequence[Pair]] = encoded(SAFETY)
+# No cache may keep clients' data.
+NOT_KEPT: Final[Sequence[Pair]] = [*SAFE, (b"cache-control", b"no-store")]
+# A year; not for subdomains, for those of the firm's domain are not ours to bind.
+ONLY_TLS: Final[Sequence[Pair]] = [*SAFE, (b"strict-transport-security", b"max-age=31536000")]
+
+
+def completed(message: Message, *more: Pair) -> Message:
+    """The start of an answer with these headers too, but for those that it has already."""
+    given = list(message.get("headers", ()))
+    said = {name.lower() for name, _ in given}
+    return {**message, "headers": given + [pair for pair in more if pair[0] not in said]}
+
+
+def guarded(send: Send, scope: Scope) -> Send:
+    """A `send` that adds what the answer does not say itself: safety, the request's id, what is left of its budget."""
 
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = with_safety(message)
-            headers.setdefault("Cache-Control", "no-store")
-            headers["X-Request-Id"] = request_id
-            message = {**message, "headers": headers.raw}
+            standing = noted(scope)
+            told = encoded(standing.headers) if standing else ()
+            message = completed(message, *NOT_KEPT, (b"x-request-id", request_id(scope).encode("ascii")), *told)
         await send(message)
 
     return wrapped
-
-
-def with_safety(message: Message) -> MutableHeaders:
-    """The headers of an answer that starts, with those that every one has."""
-    headers = MutableHeaders(raw=list(message.get("headers", ())))
-    for name, value in SAFETY.items():
-        headers.setdefault(name, value)
-    return headers
 
 
 class SafeAnswers:
@@ -63,13 +75,9 @@ class SafeAnswers:
             await self.app(scope, receive, send)
             return
         encrypted = self.always_tls or scope.get("scheme") in {"https", "wss"}
+        more = ONLY_TLS if encrypted else SAFE
 
         async def wrapped(message: Message) -> None:
-            if message["type"] in STARTS:
-                headers = with_safety(message)
-                if encrypted:
-                    headers.setdefault("Strict-Transport-Security", ONLY_TLS)
-                message = {**message, "headers": headers.raw}
-            await send(message)
+            await send(completed(message, *more) if message["type"] in STARTS else message)
 
         await self.app(scope, receive, wrapped)

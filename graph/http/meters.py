@@ -5,8 +5,6 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 import msgspec
-from starlette.datastructures import MutableHeaders
-from starlette.types import Message, Send
 
 from domain.errors import RateLimited
 from domain.origin import Origin
@@ -78,15 +76,7 @@ def note(scope: MutableMapping[str, Any], standing: Standing) -> None:
     scope.setdefault("state", {})[STATE] = standing
 
 
-def stating(send: Send, scope: MutableMapping[str, Any]) -> Send:
-    """A `send` that adds to the answer what was noted of the budget."""
-
-    async def wrapped(message: Message) -> None:
-        standing = scope.get("state", {}).get(STATE)
-        if message["type"] == "http.response.start" and standing is not None:
-            headers = MutableHeaders(raw=list(message.get("headers", ())))
-            headers.update(standing.headers)
-            message = {**message, "headers": headers.raw}
-        await send(message)
-
-    return wrapped
+def noted(scope: MutableMapping[str, Any]) -> Standing | None:
+    """What was noted of the budget, if anything was."""
+    standing: Standing | None = scope.get("state", {}).get(STATE)
+    return standing

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from domain.origin import LONGEST_DEVICE, Origin
@@ -13,12 +14,21 @@ def origin_of(scope: MutableMapping[str, Any]) -> Origin:
 
     A word that is no address, which a proxy can only have passed on from its client, is none.
     """
-    device = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
-    address = _address(str((scope.get("client") or ("",))[0]))
-    text = "".join(letter for letter in device.decode("latin-1") if letter.isprintable())
-    return Origin(request_id(scope), address, text[:LONGEST_DEVICE])
+    state: dict[str, Any] = scope.setdefault("state", {})
+    known: Origin | None = state.get("origin")
+    if known is None:
+        device = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
+        address = _address(str((scope.get("client") or ("",))[0]))
+        known = state["origin"] = Origin(request_id(scope), address, _printable(device[:LONGEST_DEVICE]))
+    return known
 
 
+@lru_cache(maxsize=1024)
+def _printable(device: bytes) -> str:
+    return "".join(letter for letter in device.decode("latin-1") if letter.isprintable())
+
+
+@lru_cache(maxsize=1024)
 def _address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from starlette.requests import Request
-
 from domain.errors import Forbidden, Invalid
 from graph.http.accept import JSON
 from graph.http.body import read_body
 from graph.http.bounds import HttpLimits
 from graph.http.persisted import Persisted, PersistedQueryNotFound
+from graph.http.received import Received
 from graph.http.refused import Refused
 from graph.http.values import check_document, check_values, decode_json
 
@@ -55,7 +54,7 @@ class Operation:
         check_values(self.variables or {})
 
 
-async def read_operation(request: Request, limits: HttpLimits, persisted: Persisted) -> Operation:
+async def read_operation(request: Received, limits: HttpLimits, persisted: Persisted) -> Operation:
     """The operation of a request, checked; raises Refused with the status to answer.
 
     That mutations need POST and a JSON content type is also what keeps other sites' pages out (CSRF): a browser
@@ -76,7 +75,7 @@ async def read_operation(request: Request, limits: HttpLimits, persisted: Persis
     return operation
 
 
-def _parameters(request: Request, limits: HttpLimits) -> dict[str, Any]:
+def _parameters(request: Received, limits: HttpLimits) -> dict[str, Any]:
     most = limits.body_bytes
     if len(request.scope["query_string"]) > most:
         raise Refused.of(414, "", f"The query string is longer than {most} bytes.")
@@ -87,14 +86,20 @@ def _parameters(request: Request, limits: HttpLimits) -> dict[str, Any]:
     return given
 
 
-async def _posted(request: Request, limits: HttpLimits) -> object:
-    media, *parameters = (piece.strip().lower() for piece in request.headers.get("content-type", "").split(";"))
-    charsets = {piece.removeprefix("charset=").strip('"') for piece in parameters if piece.startswith("charset=")}
-    if media != JSON or not charsets <= {"utf-8", "utf8"}:
+async def _posted(request: Received, limits: HttpLimits) -> object:
+    if not _is_json(request.header(b"content-type") or ""):
         raise Refused.of(415, "Content-Type", f"It must be {JSON}, in UTF-8.", Accept=JSON)
-    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+    if (request.header(b"content-encoding") or "").strip().lower() not in {"", "identity"}:
         raise Refused(415, Invalid.of("Content-Encoding", "Send the body as it is."), {"Accept-Encoding": "identity"})
     return _decoded(await read_body(request, limits.body_bytes, limits.body_seconds), "")
+
+
+def _is_json(content_type: str) -> bool:
+    if content_type == JSON:
+        return True
+    media, *parameters = (piece.strip().lower() for piece in content_type.split(";"))
+    charsets = {piece.removeprefix("charset=").strip('"') for piece in parameters if piece.startswith("charset=")}
+    return media == JSON and charsets <= {"utf-8", "utf8"}
 
 
 def _decoded(text: str | bytes, key: str) -> object:

@@ -11,6 +11,7 @@ from strawberry.types import ExecutionResult
 from domain.errors import ErrorCode
 from graph.errors import is_request_error
 from graph.http.accept import JSON, STREAM
+from graph.http.headers import encoded
 from graph.running import running
 
 # The status of an operation that never ran; 400 for what is not listed.
@@ -67,7 +68,22 @@ def encode(data: object) -> bytes:
 def _response(body: dict[str, Any], status: int, media: str, headers: Mapping[str, str]) -> Response:
     # Whoever asked for a stream, and gets none, gets JSON.
     shown = JSON if media == STREAM else media
-    return Response(encode(body), status, dict(headers), f"{shown}; charset=utf-8")
+    return Encoded(encode(body), status, shown, headers)
+
+
+class Encoded(Response):
+    """An answer in bytes, whose headers are made once."""
+
+    def __init__(self, body: bytes, status: int, media: str, headers: Mapping[str, str]) -> None:
+        # Not Starlette's own, which reads headers by letters to find what is missing.
+        self.body = body
+        self.status_code = status
+        self.background = None
+        self.raw_headers = [
+            *encoded(headers),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"%s; charset=utf-8" % media.encode("ascii")),
+        ]
 
 
 def _hints(status: int, errors: Sequence[GraphQLError]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from typing import Any
 
-from graphql import GraphQLError, get_operation_ast
+from graphql import GraphQLError, OperationDefinitionNode, get_operation_ast
 from graphql.execution import Executor
 from strawberry import Schema as StrawberrySchema
 from strawberry.extensions import SchemaExtension
@@ -21,6 +21,7 @@ from graph.disclosure import DISCREET, Disclosure
 from graph.errors import answered
 from graph.execution import Asked, Documents, Host, PlannedExecution
 from graph.http.document import DocumentChecks, Rules
+from graph.http.hooks import Hooks
 from graph.http.metering import Metering
 from graph.http.timing import Timing
 from graph.limits import Limits
@@ -38,11 +39,17 @@ class OneOperation(Asked):
     @property
     def operation_type(self) -> OperationType:
         """Type of the operation. Raises RuntimeError, which Strawberry expects, if there is none such."""
-        document = self.graphql_document
-        operation = get_operation_ast(document, self.operation_name) if document else None
+        operation = self._known() or self._found()
         if operation is None:
             raise RuntimeError("no such operation")
         return OperationType(operation.operation.value)
+
+    def _known(self) -> OperationDefinitionNode | None:
+        known = self.document.operation(self.operation_name) if self.document else None
+        return known.subject.operation if known else None
+
+    def _found(self) -> OperationDefinitionNode | None:
+        return get_operation_ast(self.graphql_document, self.operation_name) if self.graphql_document else None
 
 
 class Events(StrawberryGraphQLCoreExecutionContext):
@@ -109,6 +116,10 @@ class Schema(StrawberrySchema):
     def weights(self) -> Weights:
         """What each field costs."""
         return Weights.of(self._schema)
+
+    def create_extensions_runner(self, execution_context: ExecutionContext, extensions: list[SchemaExtension]) -> Hooks:
+        """What runs the extensions' hooks."""
+        return Hooks(execution_context, extensions)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Code, mask and log; Strawberry answers with the very list that it shows here, of streams too."""

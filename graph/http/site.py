@@ -3,27 +3,27 @@
 from collections.abc import Collection
 from typing import Final
 
-from starlette.requests import Request
 from strawberry.http.websocket_origin import is_same_origin, normalize_origin
 
 from domain.errors import Forbidden
+from graph.http.received import Received
 from graph.http.refused import Refused
 
 # What browsers say of a page whose site or origin is not ours; the address bar and programs say `none`, or nothing.
 ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
 
 
-def check_site(request: Request, allowed: Collection[str]) -> None:
+def check_site(request: Received, allowed: Collection[str]) -> None:
     """Refuse an operation that the page of another site sends; `allowed` are the origins that may ("*": all).
 
     A token travels in a header that only our own frontends know, so such a page could do nothing but what the
     anonymous can: try passwords from its visitors' addresses, say. Raises Refused with 403.
     """
-    origin = request.headers.get("origin")
+    origin = request.header(b"origin")
     if origin is None:
-        foreign = request.headers.get("sec-fetch-site") in ELSEWHERE
+        foreign = request.header(b"sec-fetch-site") in ELSEWHERE
     else:
-        ours = is_same_origin(origin, request.headers.get("host"))
+        ours = is_same_origin(origin, request.header(b"host"))
         foreign = not (ours or normalize_origin(origin) in allowed)
     if foreign and "*" not in allowed:
         raise Refused(403, elsewhere())

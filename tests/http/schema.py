@@ -87,6 +87,9 @@ class TestContext:
     async def used(self) -> None:
         pass
 
+    def done(self) -> None:
+        pass
+
     async def ended(self) -> Unauthenticated:
         if self.session is None:
             return await asyncio.Future()

@@ -1,0 +1,164 @@
+"""The pool's connections; those that are idle lie ready, and are handed over at once.
+
+asyncpg's pool makes a task, a time limit and a hundred calls of each lending, which costs as much as a small statement.
+Whoever will soon want its connection again may leave it here in its own name: others get that one only when there is
+no other, so that nobody waits for a connection that nobody uses.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+import msgspec
+from asyncpg import Record
+from asyncpg.pool import Pool, PoolConnectionProxy
+
+if TYPE_CHECKING:
+    Proxy = PoolConnectionProxy[Record]
+
+log = logging.getLogger("steward.database")
+
+ACQUIRE_SECONDS: Final = 10.0
+# After which a connection goes through asyncpg's own hands, which end those that are long idle or much used.
+READY_SECONDS: Final = 60.0
+# For how long it is kept for an owner that does not come.
+KEPT_SECONDS: Final = 1.0
+
+
+class Pooled(msgspec.Struct, frozen=True):
+    """The connections of a pool: lent, idle, and at most."""
+
+    in_use: int
+    idle: int
+    most: int
+
+
+class Connections:
+    """Connections to one database; `is_gone` tells errors of one that does not answer from others."""
+
+    def __init__(self, pool: "Pool[Record]", is_gone: Callable[[BaseException], bool]) -> None:
+        self._pool = pool
+        self._is_gone = is_gone
+        # Since when each of those outside of asyncpg's hands has been there.
+        self._since: dict[Proxy, float] = {}
+        self._idle: list[Proxy] = []
+        self._kept: dict[object, tuple[Proxy, float]] = {}
+        self._waiting = 0
+        self._closing = False
+        self._releasing: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(
+        cls, arguments: Mapping[str, Any], size: int, kind: type[Any], is_gone: Callable[[BaseException], bool]
+    ) -> "Connections":
+        """Connect; raises what the driver raises."""
+        pool = await asyncpg.create_pool(
+            **arguments,
+            min_size=min(2, size),
+            max_size=size,
+            connection_class=kind,
+            timeout=ACQUIRE_SECONDS,
+            command_timeout=60,
+            max_inactive_connection_lifetime=300,
+        )
+        return cls(pool, is_gone)
+
+    async def close(self) -> None:
+        """End all connections; those still at work after five seconds are cut."""
+        self._closing = True
+        for connection in [*self._idle, *(kept for kept, _ in self._kept.values())]:
+            self._release(connection)
+        self._idle.clear()
+        self._kept.clear()
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=5)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @property
+    def pooled(self) -> Pooled:
+        """How the pool is used at present."""
+        size = self._pool.get_size()
+        in_use = len(self._since) - len(self._idle) - len(self._kept)
+        return Pooled(in_use, size - in_use, self._pool.get_max_size())
+
+    async def acquire(self) -> "Proxy":
+        """A connection that is told nothing yet; raises what the driver raises, TimeoutError after ten seconds."""
+        while (connection := self._ready()) is not None:
+            if _stands(connection):
+                return connection
+            self._release(connection)
+        self._waiting += 1
+        try:
+            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        finally:
+            self._waiting -= 1
+        self._since[connection] = monotonic()
+        return connection
+
+    def _ready(self) -> "Proxy | None":
+        """One that is idle; at last one that is kept, if no other can be had without waiting."""
+        if self._idle:
+            return self._idle.pop()
+        pool = self._pool
+        if not self._kept or pool.get_idle_size() or pool.get_size() < pool.get_max_size():
+            return None
+        return self._kept.pop(next(iter(self._kept)))[0]
+
+    def give_back(self, connection: "Proxy", *, sound: bool = True) -> None:
+        """Let others have a connection; one that is not `sound`, after any failure, is looked at before."""
+        now = monotonic()
+        if not sound or self._wanted or now - self._since[connection] > READY_SECONDS:
+            self._release(connection)
+        else:
+            self._idle.append(connection)
+        while self._kept and now - next(iter(self._kept.values()))[1] > KEPT_SECONDS:
+            self._idle.insert(0, self._kept.pop(next(iter(self._kept)))[0])
+        while self._idle and now - self._since[self._idle[0]] > READY_SECONDS:
+            self._release(self._idle.pop(0))
+
+    @property
+    def _wanted(self) -> bool:
+        """Whether asyncpg's pool is waited for, by somebody or to be closed."""
+        return self._waiting > 0 or self._closing
+
+    def keep(self, owner: object, connection: "Proxy") -> None:
+        """Give a connection back that its owner will soon want again."""
+        if self._wanted:
+            self._release(connection)
+        else:
+            self._kept[owner] = connection, monotonic()
+
+    def take(self, owner: object) -> "Proxy | None":
+        """What was kept for its owner, if nobody else has needed it meanwhile."""
+        kept, _ = self._kept.pop(owner, (None, None))
+        if kept is not None and not _stands(kept):
+            self._release(kept)
+            return None
+        return kept
+
+    def _release(self, connection: "Proxy") -> None:
+        del self._since[connection]
+        task = asyncio.get_running_loop().create_task(self._released(connection))
+        self._releasing.add(task)
+        task.add_done_callback(self._releasing.discard)
+
+    async def _released(self, connection: "Proxy") -> None:
+        try:
+            await self._pool.release(connection)
+        except Exception as error:
+            if not self._is_gone(error):
+                raise
+            # The pool has dropped it; the answer, if there is one, stands.
+            log.warning("a connection was lost on its way back: %s", type(error).__name__)
+
+
+def _stands(connection: "Proxy") -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool has taken a connection that was cut out of everybody's hands.
+        return False
