@@ -6,12 +6,11 @@ All loggers go the same way, those of libraries too: whoever logs uses the stand
 import logging
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TextIO
 
 import orjson
-import structlog
-from structlog.types import EventDict
 
 from graph.masking import masked_event
 from graph.running import running
@@ -20,6 +19,8 @@ from graph.running import running
 TALKATIVE: Final = ("alembic", "asyncio", "httpcore", "httpx", "uvicorn")
 # What stands first in a line of text; all else follows as key=value.
 _LEADING: Final = ("time", "level", "logger", "message", "exception", "stack")
+# What every record has, and uvicorn's message once more, for terminals.
+_STANDARD: Final = vars(logging.LogRecord("", 0, "", 0, "", (), None)).keys() | {"message", "asctime", "color_message"}
 
 
 class LogFormat(StrEnum):
@@ -43,10 +44,13 @@ def set_up(form: LogFormat, level: LogLevel, stream: TextIO | None = None) -> lo
 
     May be called again, with other settings.
     """
+    # No line says where in our code, or in which thread, it was written: to find out costs as much as to write it.
+    logging._srcfile = None  # noqa: SLF001 - as the library's documentation has it
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(formatter(form))
     root = logging.getLogger()
-    for old in [each for each in root.handlers if isinstance(each.formatter, structlog.stdlib.ProcessorFormatter)]:
+    for old in [each for each in root.handlers if isinstance(each.formatter, _Lines)]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.value.upper())
@@ -58,45 +62,39 @@ def set_up(form: LogFormat, level: LogLevel, stream: TextIO | None = None) -> lo
 
 def formatter(form: LogFormat) -> logging.Formatter:
     """What makes a line of a record, and masks it last of all."""
-    render: Callable[[Any, str, EventDict], str] = _as_json if form is LogFormat.JSON else _as_text
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.ExtraAdder(),
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            _surroundings,
-        ],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.StackInfoRenderer(),
+    return _Lines(_as_json if form is LogFormat.JSON else _as_text)
+
+
+class _Lines(logging.Formatter):
+    """The facts of a record, those that its logger gave as `extra` and those of what runs at present, in one line."""
+
+    def __init__(self, render: Callable[[dict[str, Any]], str]) -> None:
+        super().__init__()
+        self._render = render
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; what the record itself says counts more than what surrounds it."""
+        event: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")[:-6] + "Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **(now.told() if (now := running()) is not None else {}),
+            **{name: value for name, value in vars(record).items() if name not in _STANDARD},
+        }
+        if record.exc_info:
             # Without the values of local variables: they are clients' data.
-            structlog.processors.format_exc_info,
-            structlog.processors.EventRenamer("message"),
-            _mask,
-            render,
-        ],
-    )
+            event["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            event["stack"] = record.stack_info
+        return self._render(masked_event(event))
 
 
-def _surroundings(_: Any, __: str, event: EventDict) -> EventDict:
-    """Add what runs at present; what the line itself says of it counts more."""
-    # uvicorn's message once more, for terminals.
-    event.pop("color_message", None)
-    if (now := running()) is not None:
-        return {**now.told(), **event}
-    return event
-
-
-def _mask(_: Any, __: str, event: EventDict) -> EventDict:
-    return masked_event(event)
-
-
-def _as_json(_: Any, __: str, event: EventDict) -> str:
+def _as_json(event: dict[str, Any]) -> str:
     return orjson.dumps(event, option=orjson.OPT_NON_STR_KEYS, default=str).decode()
 
 
-def _as_text(_: Any, __: str, event: EventDict) -> str:
+def _as_text(event: dict[str, Any]) -> str:
     head = f"{event.get('time', '')} {str(event.get('level', '')).upper()} {event.get('logger', '')}:"
     rest = [f"{key}={_word(value)}" for key, value in event.items() if key not in _LEADING and value is not None]
     line = " ".join([head, _one_line(str(event.get("message", ""))), *rest])

@@ -88,6 +88,8 @@ def is_secret(name: str) -> bool:
 
 def masked_value(value: Any, depth: int = 0) -> Any:
     """A value as it may be logged: texts masked, values of telling names left out, the unknown as its text."""
+    if type(value) is str:
+        return masked(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if depth > _DEEPEST:
@@ -96,7 +98,7 @@ def masked_value(value: Any, depth: int = 0) -> Any:
         return {masked(str(key)): _of_key(str(key), each, depth) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [masked_value(each, depth + 1) for each in value]
-    return masked(value if isinstance(value, str) else str(value))
+    return masked(str(value))
 
 
 def _of_key(key: str, value: Any, depth: int) -> Any:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeVar, cast
 
 from prometheus_client import (
     CollectorRegistry,
@@ -40,6 +40,9 @@ LAGS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 STATEMENTS: Final = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100)
 
 
+M = TypeVar("M", Counter, Histogram)
+
+
 def names_in(documents: Iterable[str]) -> list[str]:
     """The names of the operations that these documents hold."""
     return [name for document in documents for name in NAMED.findall(document)]
@@ -51,6 +54,7 @@ class Metrics:
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
         self._names = set(names)
+        self._children: dict[tuple[object, tuple[str, ...]], Any] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -102,10 +106,17 @@ class Metrics:
     def answered(self, method: str, running: Running) -> None:
         """Count an HTTP request, and the operation that it asked for."""
         method = method if method in METHODS else OTHER
-        self.requests.labels(method, str(running.status or "none")).inc()
+        self._child(self.requests, method, str(running.status or "none")).inc()
         if running.kind != "subscription":
-            self.request_seconds.labels(method).observe(running.seconds)
+            self._child(self.request_seconds, method).observe(running.seconds)
         self.done(running)
+
+    def _child(self, metric: M, *labels: str) -> M:
+        """The metric with these labels; the library's own way to it costs more than to count."""
+        known = self._children.get((metric, labels))
+        if known is None:
+            known = self._children[metric, labels] = metric.labels(*labels)
+        return cast("M", known)
 
     def done(self, running: Running) -> None:
         """Count an operation that has come to its end, on any transport, if there was one."""
@@ -114,10 +125,10 @@ class Metrics:
         if not running.asked:
             return
         name, kind = self._name(running), running.kind
-        self.operations.labels(name, kind, "failed" if running.codes else "answered").inc()
+        self._child(self.operations, name, kind, "failed" if running.codes else "answered").inc()
         if kind != "subscription":
-            self.operation_seconds.labels(name, kind).observe(running.seconds)
-            self.operation_statements.labels(kind).observe(running.statements)
+            self._child(self.operation_seconds, name, kind).observe(running.seconds)
+            self._child(self.operation_statements, kind).observe(running.statements)
 
     def _name(self, running: Running) -> str:
         """The operation's name as a label: only what users have run makes a new one, and only so many of them do."""

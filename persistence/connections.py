@@ -103,8 +103,7 @@ class Connections:
         """One that is idle; at last one that is kept, if no other can be had without waiting."""
         if self._idle:
             return self._idle.pop()
-        pool = self._pool
-        if not self._kept or pool.get_idle_size() or pool.get_size() < pool.get_max_size():
+        if not self._kept or len(self._since) < self._pool.get_max_size():
             return None
         return self._kept.pop(next(iter(self._kept)))[0]
 

@@ -4,7 +4,6 @@ It sets the result before graphql-core would make one.
 """
 
 import dataclasses
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from graphql import ExecutionResult, OperationType
@@ -38,7 +37,7 @@ class PlannedExecution(SchemaExtension):
 
     execution_context: Asked
 
-    async def on_execute(self) -> AsyncIterator[None]:
+    async def on_execute(self) -> None:  # type: ignore[override] # a coroutine may stand in for a generator
         """Execute, unless the operation is not planned."""
         context = self.execution_context
         operation = context.document.operation(context.operation_name) if context.document else None
@@ -46,7 +45,6 @@ class PlannedExecution(SchemaExtension):
             context.stock_because = "subscription"
         elif operation is not None:
             context.result = await self._result(operation)
-        yield
 
     async def _result(self, operation: Operation) -> Any:
         context, subject = self.execution_context, operation.subject

@@ -40,9 +40,9 @@ ONLY_TLS: Final[Sequence[Pair]] = [*SAFE, (b"strict-transport-security", b"max-a
 
 def completed(message: Message, *more: Pair) -> Message:
     """The start of an answer with these headers too, but for those that it has already."""
-    given = list(message.get("headers", ()))
-    said = {name.lower() for name, _ in given}
-    return {**message, "headers": given + [pair for pair in more if pair[0] not in said]}
+    given = message.get("headers", ())
+    said = {name for name, _ in given}
+    return {**message, "headers": [*given, *(pair for pair in more if pair[0] not in said)]}
 
 
 def guarded(send: Send, scope: Scope) -> Send:
@@ -51,7 +51,7 @@ def guarded(send: Send, scope: Scope) -> Send:
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
             standing = noted(scope)
-            told = encoded(standing.headers) if standing else ()
+            told = standing.headers if standing else ()
             message = completed(message, *NOT_KEPT, (b"x-request-id", request_id(scope).encode("ascii")), *told)
         await send(message)
 

@@ -3,47 +3,51 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from functools import lru_cache
-from inspect import isasyncgenfunction
-from typing import Any, Final, cast
+from inspect import isasyncgenfunction, iscoroutinefunction
+from types import TracebackType
+from typing import Any, Final, NamedTuple, cast
 
 from strawberry.extensions import SchemaExtension
 from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.types import ExecutionContext
 
-Around = AbstractAsyncContextManager[Any]
-NOTHING: Final[Around] = nullcontext()
+Entered = AbstractAsyncContextManager[Any]
+NOTHING: Final[Entered] = nullcontext()
+
+
+class Hook(NamedTuple):
+    """What a class of extensions does at a stage: around it, or before it."""
+
+    around: Callable[[SchemaExtension], Entered] | None
+    before: Callable[[SchemaExtension], Any] | None
+    waits: bool
 
 
 class Hooks(SchemaExtensionsRunner):
-    """Runs the hooks of extensions, all of which are asynchronous generators; what is a subscription's is Strawberry's.
+    """Runs the hooks of extensions: asynchronous generators, coroutines and functions; a stream's are Strawberry's.
 
     The results of an extension are no coroutine.
     """
 
-    def operation(self) -> Around:  # type: ignore[override] # what it is entered for is the same, here and below
+    def operation(self) -> Entered:  # type: ignore[override] # what it is entered for is the same, here and below
         """Around all of an operation."""
-        return self._around("on_operation")
+        return self._stage("on_operation")
 
-    def parsing(self) -> Around:  # type: ignore[override]
+    def parsing(self) -> Entered:  # type: ignore[override]
         """Around the reading of its document."""
-        return self._around("on_parse")
+        return self._stage("on_parse")
 
-    def validation(self) -> Around:  # type: ignore[override]
+    def validation(self) -> Entered:  # type: ignore[override]
         """Around the checks of its document."""
-        return self._around("on_validate")
+        return self._stage("on_validate")
 
-    def executing(self) -> Around:  # type: ignore[override]
+    def executing(self) -> Entered:  # type: ignore[override]
         """Around its execution."""
-        return self._around("on_execute")
+        return self._stage("on_execute")
 
-    def _around(self, name: str) -> Around:
+    def _stage(self, name: str) -> Entered:
         hooks = [(hook, each) for each in self.extensions if (hook := _hook(type(each), name)) is not None]
-        if not hooks:
-            return NOTHING
-        if len(hooks) == 1:
-            hook, extension = hooks[0]
-            return hook(extension)
-        return _all_of(hooks)
+        return Stage(hooks) if hooks else NOTHING
 
     async def get_extensions_results(self, ctx: ExecutionContext) -> dict[str, Any]:
         """What extensions say in the answer."""
@@ -54,22 +58,53 @@ class Hooks(SchemaExtensionsRunner):
         return told | ctx.extensions_results
 
 
-def _found(kind: type, name: str) -> Callable[[SchemaExtension], Around] | None:
+class Stage:
+    """One stage of an operation, with what extensions do before and around it, in their order."""
+
+    __slots__ = ("_hooks", "_open")
+
+    def __init__(self, hooks: list[tuple[Hook, SchemaExtension]]) -> None:
+        self._hooks = hooks
+        self._open: list[Entered] = []
+
+    async def __aenter__(self) -> None:
+        """Begin; what has begun is ended if a later one fails."""
+        try:
+            for hook, extension in self._hooks:
+                if hook.around is not None:
+                    entered = hook.around(extension)
+                    await entered.__aenter__()
+                    self._open.append(entered)
+                elif hook.before is not None:
+                    made = hook.before(extension)
+                    if hook.waits:
+                        await made
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """End, the last that has begun first."""
+        if not self._open:
+            return None
+        if len(self._open) == 1:
+            return await self._open[0].__aexit__(kind, error, trace)
+        stack = AsyncExitStack()
+        for entered in self._open:
+            stack.push_async_exit(entered)
+        return await stack.__aexit__(kind, error, trace)
+
+
+def _found(kind: type[SchemaExtension], name: str) -> Hook | None:
     """The hook of a class of extensions, if it has one."""
     hook = getattr(kind, name)
     if hook is getattr(SchemaExtension, name):
         return None
-    if not isasyncgenfunction(hook):
-        raise TypeError(f"{kind.__qualname__}.{name} is no asynchronous generator")
-    return asynccontextmanager(hook)
+    if isasyncgenfunction(hook):
+        return Hook(asynccontextmanager(hook), None, waits=False)
+    return Hook(None, hook, waits=iscoroutinefunction(hook))
 
 
-_hook: Callable[[Any, str], Callable[[SchemaExtension], Around] | None] = lru_cache(maxsize=256)(_found)
-
-
-@asynccontextmanager
-async def _all_of(hooks: list[tuple[Callable[[SchemaExtension], Around], SchemaExtension]]) -> Any:
-    async with AsyncExitStack() as stack:
-        for hook, extension in hooks:
-            await stack.enter_async_context(hook(extension))
-        yield
+_hook: Callable[[Any, str], Hook | None] = lru_cache(maxsize=256)(_found)

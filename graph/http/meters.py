@@ -1,6 +1,6 @@
 """What the endpoint asks of whoever counts: budgets by the minute, and what answers say of them."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -23,13 +23,13 @@ class Standing(msgspec.Struct, frozen=True):
     seconds: int
 
     @property
-    def headers(self) -> Mapping[str, str]:
-        """As the usual headers say it."""
-        return {
-            "RateLimit-Limit": str(self.limit),
-            "RateLimit-Remaining": str(self.remaining),
-            "RateLimit-Reset": str(self.seconds),
-        }
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """As the usual headers say it, in ASGI's form."""
+        return (
+            (b"ratelimit-limit", b"%d" % self.limit),
+            (b"ratelimit-remaining", b"%d" % self.remaining),
+            (b"ratelimit-reset", b"%d" % self.seconds),
+        )
 
 
 class OverLimit(RateLimited):
