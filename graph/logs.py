@@ -102,6 +102,8 @@ def _as_text(event: dict[str, Any]) -> str:
 
 
 def _word(value: Any) -> str:
+    if type(value) is int or type(value) is float:
+        return str(value)
     text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
     return _one_line(text) if text and " " not in text else orjson.dumps(text).decode()
 

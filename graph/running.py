@@ -17,6 +17,7 @@ class Running:
 
     __slots__ = (
         "_defined",
+        "_kind",
         "began",
         "codes",
         "cost",
@@ -36,6 +37,7 @@ class Running:
         self.viewer: UUID | None = None
         self.execution: ExecutionContext | None = None
         self._defined: OperationDefinitionNode | None = None
+        self._kind: str | None = None
         self.status: int | None = None
         self.codes: list[str] = []
         self.cost: int | None = None
@@ -62,8 +64,9 @@ class Running:
     @property
     def kind(self) -> str:
         """Query, mutation or subscription; `unknown` for what cannot be read."""
-        found = self._definition()
-        return found.operation.value if found is not None else "unknown"
+        if self._kind is None and (found := self._definition()) is not None:
+            self._kind = found.operation.value
+        return self._kind or "unknown"
 
     @property
     def field(self) -> str:

@@ -20,7 +20,7 @@ from persistence.database import Lent
 from persistence.listing import Listing
 from persistence.metadata import UUIDS
 from persistence.scope import scoped, viewer_values
-from persistence.sql import Statement, columns, compile_statement, read_all, values_of
+from persistence.sql import Statement, chosen, columns, compile_statement, read_all, values_of
 
 E = TypeVar("E", bound=Entity)
 P = ParamSpec("P")
@@ -43,8 +43,7 @@ def _scoped(statement: Select[Any], sight: Sight) -> Statement:
 @lru_cache(maxsize=2048)
 def _narrowed(entity: type[Entity], statement: Select[Any], names: frozenset[str]) -> Select[Any]:
     """The statement with those of its columns that have these names; it begins with the entity's, in order."""
-    named = zip(entity.__struct_fields__, statement.selected_columns, strict=False)
-    return statement.with_only_columns(*(column for name, column in named if name in names))
+    return statement.with_only_columns(*chosen(entity, statement.selected_columns, names))
 
 
 def narrowing(method: Callable[Concatenate[R, P], Awaitable[T]]) -> Callable[Concatenate[R, P], Awaitable[T]]:

@@ -34,9 +34,10 @@ from graphql.execution.executor import default_type_resolver
 from graphql.execution.values import VariableValues
 
 from graph.execution.completing import Completion, Leaves, Lists, NonNull, Nullable, Objects, Site, Spots
-from graph.execution.needs import NOTHING, Needs, columns_of
+from graph.execution.leaves import is_decimal
+from graph.execution.needs import NOTHING, Needs, columns_of, only_shown
 from graph.execution.plan import Field, Level
-from graph.execution.reading import Reader, TypeName, reader_of
+from graph.execution.reading import Attribute, Reader, TypeName, reader_of
 from graph.execution.subject import Subject
 
 TYPENAME: Final = "__typename"
@@ -117,7 +118,7 @@ class Compiler:
             complete=beneath.complete,
             waits=beneath.waits or read.waits,
             spends=weight.own if weight else 0,
-            reads=read.reads if read.reads is not None and read.reads <= columns_of(parent) else None,
+            reads=_reads(read, definition.type, columns_of(parent)),
             rows=beneath.rows,
         )
 
@@ -139,6 +140,14 @@ class Compiler:
         levels = OneOf(self, kind, details, each)
         rows = levels.level.needs if columns_of(kind) else levels.level.rows
         return Beneath(Objects(levels), waits=levels.level.waits, rows=rows)
+
+
+def _reads(read: Reader, kind: GraphQLOutputType, columns: frozenset[str]) -> Needs:
+    """The columns of its objects that a field reads; None if it may read anything."""
+    if read.reads is None or not read.reads <= columns:
+        return None
+    bare = kind.of_type if isinstance(kind, GraphQLNonNull) else kind
+    return only_shown(read.reads) if isinstance(read, Attribute) and is_decimal(bare) else read.reads
 
 
 class OneOf:

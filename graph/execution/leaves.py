@@ -5,19 +5,22 @@ values' classes, which costs a tenth of a call for each value.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from graphql import GraphQLEnumType, GraphQLLeafType, Undefined
+from graphql import GraphQLEnumType, GraphQLLeafType, GraphQLScalarType, Undefined
 
 from graph.scalars import plain_column
 
 # Of a column without nulls, with the classes of its values.
 Serialise = Callable[[Sequence[Any], set[type]], Sequence[Any]]
 
+# Plain numbers of a whole column, one after the other.
+WRITTEN: Final = re.compile(r"[-0-9.]+")
 LEAST_INT: Final = -(2**31)
 MOST_INT: Final = 2**31 - 1
 
@@ -58,14 +61,19 @@ def serialiser(kind: GraphQLLeafType) -> Serialise:
     if isinstance(kind, GraphQLEnumType):
         return _names(kind)
     each = _each(kind)
-    if kind.name == "Decimal":
-        return lambda values, kinds: plain_column(values) if kinds == {Decimal} else each(values, kinds)
+    if is_decimal(kind):
+        return _decimals(each)
     if kind.name not in AS_IT_IS:
         return each
     ready, provided = {AS_IT_IS[kind.name]}, PROVIDED.get(kind.name)
     if provided is None:
         return lambda values, kinds: values if kinds == ready else each(values, kinds)
     return lambda values, kinds: values if kinds == ready and provided(values) else each(values, kinds)
+
+
+def is_decimal(kind: object) -> bool:
+    """Whether values of a type are exact numbers, which the database may write itself."""
+    return isinstance(kind, GraphQLScalarType) and kind.name == "Decimal"
 
 
 def serialised(kind: GraphQLLeafType, value: Any) -> Any:
@@ -76,6 +84,16 @@ def serialised(kind: GraphQLLeafType, value: Any) -> Any:
     if made is Undefined or made is None:
         raise TypeError(f"{kind} has no value for {type(value).__name__}.")
     return made
+
+
+def _decimals(each: Serialise) -> Serialise:
+    def serialise(values: Sequence[Any], kinds: set[type]) -> Sequence[Any]:
+        if kinds == {Decimal}:
+            return plain_column(values)
+        written = kinds == {str} and WRITTEN.fullmatch("".join(values))
+        return values if written else each(values, kinds)
+
+    return serialise
 
 
 def _each(kind: GraphQLLeafType) -> Serialise:

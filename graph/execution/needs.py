@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias
 from graphql import GraphQLObjectType
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
+from persistence.sql import as_text
+
 # The names of the columns; None for all of them.
 Needs: TypeAlias = frozenset[str] | None
 NOTHING: Final[frozenset[str]] = frozenset()
@@ -30,7 +32,13 @@ def together(all_needs: Iterable[Needs]) -> Needs:
         if needs is None:
             return None
         found |= needs
-    return found
+    # Who reads a number as a number gets it so, and whoever would pass it on as text can do with that.
+    return found - {as_text(name) for name in found}
+
+
+def only_shown(needs: frozenset[str]) -> frozenset[str]:
+    """Numbers that go out as they come, so that the database may write them."""
+    return frozenset(map(as_text, needs))
 
 
 def columns_of(kind: GraphQLObjectType) -> frozenset[str]:

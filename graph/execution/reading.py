@@ -4,7 +4,7 @@ What goes wrong with one object is told to its spot in the answer, and None stan
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
 from operator import attrgetter
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
@@ -151,10 +151,8 @@ class Resolver:
             return spots.fail_all(objects, error)
         values = _each(call, objects, spots)
         waiting = [at for at, value in enumerate(values) if isawaitable(value)]
-        if waiting:
-            came = await asyncio.gather(*(values[at] for at in waiting), return_exceptions=True)
-            for at, value in zip(waiting, came, strict=True):
-                values[at] = _kept(value, at, spots)
+        for at, value in zip(waiting, await _awaited([values[at] for at in waiting]), strict=True):
+            values[at] = _kept(value, at, spots)
         return values
 
     def _caller(self, run: Asking, field: AskedField, places: Place) -> Call:
@@ -272,6 +270,17 @@ def reader_of(definition: GraphQLField, *, handled: bool, rows: Needs) -> Reader
 def converted(field: StrawberryField, given: dict[str, Any], converter: GraphQLCoreConverter) -> dict[str, Any]:
     """Arguments as Python values, by the names that a resolver takes them under."""
     return convert_arguments(given, field.arguments, converter.scalar_registry, converter.config)
+
+
+async def _awaited(waiting: Sequence[Awaitable[Any]]) -> Sequence[Any]:
+    """What each comes to, or the exception that stands for it."""
+    if len(waiting) != 1:
+        return await asyncio.gather(*waiting, return_exceptions=True) if waiting else ()
+    try:
+        # A task of its own would cost as much as all else that is done for the field.
+        return (await waiting[0],)
+    except Exception as error:  # noqa: BLE001 - the field's error, whatever it is
+        return (error,)
 
 
 def _each(call: Call, objects: Sequence[Any], spots: Spots) -> list[Any]:
