@@ -22,6 +22,7 @@ from domain.origin import Origin
 from graph.errors import fault_of, formatted, unforeseen
 from graph.http.accept import ANSWERS, GRAPHQL, JSON, OFFERED, STREAM, chosen, names
 from graph.http.bounds import HttpLimits
+from graph.http.compression import compress
 from graph.http.contexts import Context, Contexts
 from graph.http.credentials import bearer, for_counting
 from graph.http.crowd import Crowd, Crowded
@@ -198,7 +199,9 @@ class Endpoint(GraphQL[Any, None]):
             result = ExecutionResult(None, [self._unforeseen(request, error)])
         finally:
             context.done()
-        return respond(result, media)
+        answer = respond(result, media)
+        await compress(answer, request.header(b"accept-encoding"))
+        return answer
 
     async def _stream(
         self, request: Received, operation: Operation, context: Context, allowed: set[OperationType]

@@ -11,7 +11,7 @@ from strawberry.types import ExecutionResult
 from domain.errors import ErrorCode
 from graph.errors import is_request_error
 from graph.http.accept import JSON, STREAM
-from graph.http.headers import encoded
+from graph.http.headers import Pair, encoded
 from graph.running import running
 
 # The status of an operation that never ran; 400 for what is not listed.
@@ -28,7 +28,28 @@ _ENCODER: Final = msgspec.json.Encoder()
 NEVER_OK = frozenset({429, 500, 503})
 
 
-def respond(result: ExecutionResult, media: str) -> Response:
+class Encoded(Response):
+    """An answer in bytes, whose headers are made once."""
+
+    def __init__(self, body: bytes, status: int, media: str, headers: Mapping[str, str]) -> None:
+        # Not Starlette's own, which reads headers by letters to find what is missing.
+        self.body = body
+        self.status_code = status
+        self.background = None
+        self.raw_headers = [
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"%s; charset=utf-8" % media.encode("ascii")),
+            *encoded(headers),
+        ]
+
+    def reencode(self, body: bytes, *headers: Pair) -> None:
+        """Put other bytes in the place of the body, with headers that say what they are."""
+        self.body = body
+        self.raw_headers[0] = (b"content-length", b"%d" % len(body))
+        self.raw_headers += headers
+
+
+def respond(result: ExecutionResult, media: str) -> Encoded:
     """The answer to an operation, run or not."""
     status = 200
     if is_request_error(result.errors):
@@ -39,7 +60,7 @@ def respond(result: ExecutionResult, media: str) -> Response:
     return _response(payload(result), status, media, _hints(status, result.errors or ()))
 
 
-def refuse(error: GraphQLError, status: int, media: str, headers: Mapping[str, str]) -> Response:
+def refuse(error: GraphQLError, status: int, media: str, headers: Mapping[str, str]) -> Encoded:
     """The answer to a request that is no GraphQL request."""
     if (now := running()) is not None:
         now.failed(str((error.extensions or {}).get("code", ErrorCode.INTERNAL)))
@@ -65,25 +86,10 @@ def encode(data: object) -> bytes:
     return _ENCODER.encode(data)
 
 
-def _response(body: dict[str, Any], status: int, media: str, headers: Mapping[str, str]) -> Response:
+def _response(body: dict[str, Any], status: int, media: str, headers: Mapping[str, str]) -> Encoded:
     # Whoever asked for a stream, and gets none, gets JSON.
     shown = JSON if media == STREAM else media
     return Encoded(encode(body), status, shown, headers)
-
-
-class Encoded(Response):
-    """An answer in bytes, whose headers are made once."""
-
-    def __init__(self, body: bytes, status: int, media: str, headers: Mapping[str, str]) -> None:
-        # Not Starlette's own, which reads headers by letters to find what is missing.
-        self.body = body
-        self.status_code = status
-        self.background = None
-        self.raw_headers = [
-            *encoded(headers),
-            (b"content-length", b"%d" % len(body)),
-            (b"content-type", b"%s; charset=utf-8" % media.encode("ascii")),
-        ]
 
 
 def _hints(status: int, errors: Sequence[GraphQLError]) -> dict[str, str]:
