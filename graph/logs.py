@@ -3,9 +3,11 @@
 All loggers go the same way, those of libraries too: whoever logs uses the standard library's `logging`.
 """
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TextIO
@@ -17,6 +19,8 @@ from graph.running import running
 
 # Libraries that tell of each request or step; their warnings are heard.
 TALKATIVE: Final = ("alembic", "asyncio", "httpcore", "httpx", "uvicorn")
+# For how many seconds lines wait for others.
+MOMENT: Final = 0.05
 # What stands first in a line of text; all else follows as key=value.
 _LEADING: Final = ("time", "level", "logger", "message", "exception", "stack")
 # What every record has, and uvicorn's message once more, for terminals.
@@ -47,7 +51,7 @@ def set_up(form: LogFormat, level: LogLevel, stream: TextIO | None = None) -> lo
     # No line says where in our code, or in which thread, it was written: to find out costs as much as to write it.
     logging._srcfile = None  # noqa: SLF001 - as the library's documentation has it
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Together(stream or sys.stderr)
     handler.setFormatter(formatter(form))
     root = logging.getLogger()
     for old in [each for each in root.handlers if isinstance(each.formatter, _Lines)]:
@@ -58,6 +62,47 @@ def set_up(form: LogFormat, level: LogLevel, stream: TextIO | None = None) -> lo
         quiet = logging.NOTSET if level is LogLevel.DEBUG else max(logging.WARNING, root.level)
         logging.getLogger(name).setLevel(quiet)
     return handler
+
+
+class _Together(logging.StreamHandler[TextIO]):
+    """Writes the lines of a moment at once: to write each by itself costs as much as to read a row.
+
+    Warnings and worse are written at once, and so is everything where no loop runs.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        self._due: asyncio.TimerHandle | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Make the line now, for it tells of what runs now."""
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+        except Exception:  # noqa: BLE001 - as the library's own handlers do: no line of a log may fail what logs it
+            self.handleError(record)
+        if record.levelno >= logging.WARNING or (loop := _loop()) is None:
+            self.flush()
+        elif self._due is None:
+            self._due = loop.call_later(MOMENT, self.flush)
+
+    def flush(self) -> None:
+        """Write what there is."""
+        with self.lock or nullcontext():
+            due, self._due = self._due, None
+            lines, self._lines = self._lines, []
+        if due is not None:
+            due.cancel()
+        if lines:
+            self.stream.write("".join(lines))
+        super().flush()
+
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def formatter(form: LogFormat) -> logging.Formatter:

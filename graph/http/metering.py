@@ -25,7 +25,7 @@ class Metering(SchemaExtension):
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.told: dict[str, Any] | None = None
+        self.told: tuple[int, Standing] | None = None
         self.priced: Priced | None = None
         self.live = False
 
@@ -41,11 +41,11 @@ class Metering(SchemaExtension):
             return
         bill = await meter.charge(max(1, priced.own) if self.live else priced.estimate, priced.by_address)
         if not self.live:
-            self._tell(priced.estimate, bill.standing)
+            self.told = priced.estimate, bill.standing
         yield
         if not self.live:
             actual = actual_cost(priced, context.result)
-            self._tell(actual, await bill.settle(actual))
+            self.told = actual, await bill.settle(actual)
 
     async def on_stream_result(self, result: Any) -> AsyncIterator[None]:
         """Charge an event of a subscription before it is sent; raises RateLimited, which ends the subscription."""
@@ -57,12 +57,21 @@ class Metering(SchemaExtension):
     async def _charge_event(self, priced: Priced, meter: Meter, result: Any) -> None:
         actual = max(1, actual_cost(priced, result))
         bill = await meter.charge(actual)
-        self._tell(actual, bill.standing)
+        self.told = actual, bill.standing
         result.extensions = {**(result.extensions or {}), **self.get_results()}
 
     def get_results(self) -> dict[str, Any]:
         """What the answer says of its cost."""
-        return {"cost": self.told} if self.told else {}
+        if self.told is None:
+            return {}
+        actual, standing = self.told
+        cost = {
+            "requested": self.priced.estimate if self.priced else actual,
+            "actual": actual,
+            "remaining": standing.remaining,
+            "resetAt": standing.resets_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        }
+        return {"cost": cost}
 
     def _price(self) -> Priced:
         context = self.execution_context
@@ -75,14 +84,6 @@ class Metering(SchemaExtension):
     def _meter(self) -> Meter | None:
         meter: Meter | None = getattr(self.execution_context.context, "meter", None)
         return meter
-
-    def _tell(self, actual: int, standing: Standing) -> None:
-        self.told = {
-            "requested": self.priced.estimate if self.priced else actual,
-            "actual": actual,
-            "remaining": standing.remaining,
-            "resetAt": standing.resets_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        }
 
 
 def too_dear(requested: int, most: int) -> TooComplex:

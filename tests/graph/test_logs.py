@@ -12,7 +12,7 @@ import pytest
 from domain.access import Role
 from domain.jobs import Office
 from graph.context import Services
-from graph.logs import LogFormat, LogLevel, formatter, set_up
+from graph.logs import MOMENT, LogFormat, LogLevel, formatter, set_up
 from graph.running import Running, current, running
 from persistence.jobs import Enqueued, enqueue
 from tests.factories.firm import PASSWORD, Make
@@ -191,6 +191,39 @@ def test_levels_and_libraries(capsys: pytest.CaptureFixture[str]) -> None:
         ("steward.any", "told"),
     ]
     assert capsys.readouterr().out == ""
+
+
+async def test_lines_of_a_moment_are_written_at_once_and_trouble_without_delay() -> None:
+    stream, root = Writes(), logging.getLogger()
+    before = root.level
+    handler = set_up(LogFormat.TEXT, LogLevel.INFO, stream)
+    try:
+        for number in range(3):
+            logging.getLogger("steward.any").info("line %s", number)
+        assert stream.written == []
+        await asyncio.sleep(MOMENT * 3)
+        assert [text.count("line") for text in stream.written] == [3]
+        logging.getLogger("steward.any").info("before")
+        logging.getLogger("steward.any").warning("trouble")
+        assert [text.count("\n") for text in stream.written] == [3, 2]
+        logging.getLogger("steward.any").info("last")
+        handler.flush()
+        assert "last" in stream.written[-1]
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
+
+
+class Writes(io.StringIO):
+    """A stream that remembers what was written at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.written.append(text)
+        return len(text)
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN])
