@@ -40,6 +40,7 @@ from graph.rate_settings import RateStorage
 from graph.rates import Rates
 from graph.renewal import renews
 from graph.schema import make_schema
+from graph.seats import Seat
 from graph.settings import ROOT, Background, Settings, SettingsError
 from graph.traces import Traces
 from graph.worker import Pace, Worker
@@ -129,11 +130,12 @@ def make_app(
     *,
     schema: Schema | None = None,
     alone: bool = True,
+    seat: Seat | None = None,
 ) -> Starlette:
     """The application: the API, GraphiQL and the health checks.
 
     Unless it is `alone`, what belongs beside a server runs with it: housekeeping, background work, and the bundling of
-    GraphiQL. Tests hand in a schema that is made once for all of them.
+    GraphiQL. Tests hand in a schema that is made once for all of them. `seat` is the place of one of several processes.
     """
     introspection = settings.disclosure.introspection
     explorer = Explorer(
@@ -155,7 +157,8 @@ def make_app(
     )
     health = Health(services.doors)
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
-    metrics = MetricsPage(services.observer.metrics, token, development=settings.development)
+    everybody = seat.registry if seat else None
+    metrics = MetricsPage(services.observer.metrics, token, development=settings.development, everybody=everybody)
     routes: list[BaseRoute] = [
         Route("/", _home, methods=["GET"]),
         Route("/graphql", endpoint),
@@ -166,7 +169,7 @@ def make_app(
         Route("/metrics", metrics.answer, methods=["GET"]),
         *explorer.routes,
     ]
-    lifespan = None if alone else partial(_beside, settings, explorer, services)
+    lifespan = None if alone else partial(_beside, settings, explorer, services, seat)
     app = Starlette(routes=routes, middleware=_around(settings, services), lifespan=lifespan)
     app.state.health = health
     # Around all of it, for Starlette answers what failed outside of any middleware.
@@ -219,14 +222,21 @@ def make_worker(settings: Settings, services: Services, *, elected: bool) -> Wor
 
 
 @asynccontextmanager
-async def _beside(settings: Settings, explorer: Explorer, services: Services, _: Starlette) -> AsyncIterator[None]:
-    """What runs beside the server, without delaying its start: GraphiQL's bundling, housekeeping, background work."""
+async def _beside(
+    settings: Settings, explorer: Explorer, services: Services, seat: Seat | None, _: Starlette
+) -> AsyncIterator[None]:
+    """What runs beside the server, without delaying its start: GraphiQL's bundling, housekeeping, background work.
+
+    In each of several processes, for those that bundle, seal or work see to it that one of them does; the house is kept
+    by the first.
+    """
     doors = services.doors
     tasks = [
         asyncio.create_task(explorer.prepare()),
-        asyncio.create_task(keep_house(doors.database, doors.clock)),
         asyncio.create_task(keep_sealing(doors.database, doors.clock)),
     ]
+    if seat is None or seat.first:
+        tasks.append(asyncio.create_task(keep_house(doors.database, doors.clock)))
     worker = make_worker(settings, services, elected=True)
     working = asyncio.create_task(worker.run()) if settings.jobs is Background.SERVER else None
     yield

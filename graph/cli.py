@@ -3,7 +3,7 @@
 import argparse
 import getpass
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
 import uvloop
@@ -14,7 +14,7 @@ from graph.settings import Settings, SettingsError, load_settings
 from persistence.embedded import EmbeddedError
 from persistence.setup import SetupError
 
-Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
+Command = Callable[[Settings, argparse.Namespace], Coroutine[object, object, int]]
 
 
 async def _serve(settings: Settings, _: argparse.Namespace) -> int:
@@ -113,7 +113,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add("serve", _serve, "Start the database, unless DATABASE_URL names one, and the server.")
+    serve = add("serve", _serve, "Start the database, unless DATABASE_URL names one, and the server.")
+    serve.add_argument("--workers", type=int, help="how many processes serve, on one port (default: WORKERS, or 1)")
     add("worker", _work, "Run background work apart from any server; several may, beside each other.")
     add("migrate", _migrate, "Bring the database to the newest revision.")
     demo = add("demo", _demo, "Fill an empty database with the demo firm.")
@@ -150,17 +151,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def ended(running: Coroutine[object, object, int]) -> int:
+    """Run to the end; gives the exit code. What is wrong with settings, set-up or input is one sentence."""
+    try:
+        return uvloop.run(running)
+    except (SettingsError, SetupError, EmbeddedError, Refusal, Fault) as error:
+        return _told(error)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _told(error: Exception) -> int:
+    print(f"steward: {error}", file=sys.stderr)  # noqa: T201 - a command's answer
+    return 2
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; what is wrong with settings, set-up or input is one sentence on standard error."""
+    """Run a command, which ends the process."""
     options = _parser().parse_args(arguments)
     try:
-        code = uvloop.run(options.run(load_settings(), options))
-    except (SettingsError, SetupError, EmbeddedError, Refusal, Fault) as error:
-        print(f"steward: {error}", file=sys.stderr)  # noqa: T201 - a command's answer
-        code = 2
-    except KeyboardInterrupt:
-        code = 130
-    sys.exit(code)
+        settings = load_settings(workers=getattr(options, "workers", None))
+    except SettingsError as error:
+        sys.exit(_told(error))
+    sys.exit(ended(options.run(settings, options)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What is counted and timed, as Prometheus reads it; each application has a registry of its own."""
 
+import asyncio
 import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -147,33 +148,38 @@ class Metrics:
         for state in Pooled.__struct_fields__:
             self.pool.labels(state).set_function(partial(_of_pool, pooled, state))
 
-    @contextmanager
-    def at_port(self, port: int | None) -> Iterator[None]:
-        """Answer on a port of loopback too, by a thread of its own; raises OSError if the port is taken."""
-        if port is None:
-            yield
-            return
-        server, thread = start_http_server(port, addr="127.0.0.1", registry=self.registry)
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""
         return generate_latest(self.registry)
 
 
+@contextmanager
+def at_port(registry: CollectorRegistry, port: int | None) -> Iterator[None]:
+    """Answer on a port of loopback too, by a thread of its own; raises OSError if the port is taken."""
+    if port is None:
+        yield
+        return
+    server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 class MetricsPage:
     """What `/metrics` answers: only to who has the token, or, where none is set, to nobody but development's own host.
 
-    A proxy's client may not pass for the host's own: a request that was forwarded needs the token.
+    A proxy's client may not pass for the host's own: a request that was forwarded needs the token. Of several processes
+    `everybody` has the metrics of all, and asks for them when it is read.
     """
 
-    def __init__(self, metrics: Metrics, token: str | None, *, development: bool) -> None:
+    def __init__(
+        self, metrics: Metrics, token: str | None, *, development: bool, everybody: CollectorRegistry | None = None
+    ) -> None:
         self._metrics = metrics
+        self._everybody = everybody
         self._token = token
         self._development = development
 
@@ -184,9 +190,8 @@ class MetricsPage:
                 return Response(status_code=401, headers={"WWW-Authenticate": "Bearer", "Cache-Control": "no-store"})
         elif not (self._development and _is_at_home(request.scope, request.headers)):
             return Response(status_code=404)
-        return Response(
-            self._metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"}
-        )
+        text = await asyncio.to_thread(generate_latest, self._everybody) if self._everybody else self._metrics.text()
+        return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})
 
     def _knows(self, headers: Headers) -> bool:
         wanted = f"Bearer {self._token}"

@@ -29,7 +29,7 @@ class RateSettings(BaseSettings):
     requests_per_minute: Count = Allowance().requests
     anonymous_cost_per_minute: Count = Allowance().anonymous_cost
     anonymous_requests_per_minute: Count = Allowance().anonymous_requests
-    rate_storage: RateStorage = RateStorage.MEMORY
+    rate_storage: RateStorage | None = None
     connections_per_address: Count = HttpLimits().connections_per_address
     operations_per_user: Count = HttpLimits().operations_per_user
     socket_idle_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60

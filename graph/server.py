@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 import uvicorn
+from prometheus_client import CollectorRegistry
 
 from domain import identity
 from domain.access import Role
@@ -25,8 +26,11 @@ from graph.context import Services
 from graph.graphiql import DemoSignIn
 from graph.health import Health
 from graph.http.bounds import HttpLimits
+from graph.metrics import at_port
 from graph.observing import Observer
+from graph.seats import Seat, seats
 from graph.settings import Settings, SettingsError
+from graph.supervisor import supervise
 from graph.tls import Certificate
 from graph.wire import Wire
 from graph.worker import Worker
@@ -50,6 +54,9 @@ EXPOSED: Final = (
 
 log = logging.getLogger(__name__)
 
+# Told of a server that has begun to serve.
+Began = Callable[["Server"], None]
+
 
 class Place(msgspec.Struct, frozen=True):
     """Where the database is, and where secrets that no setting gives are kept beside it."""
@@ -72,18 +79,44 @@ async def database(settings: Settings) -> AsyncIterator[Place]:
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until SIGINT or SIGTERM; gives the exit code. Raises SettingsError if the port is taken."""
+    """Serve until SIGINT or SIGTERM, by as many processes as the settings say; gives the exit code.
+
+    Raises SettingsError if the port is taken.
+    """
     logs.set_up(settings.log_form, settings.log_level)
     with _listener(settings) as listener:
         async with database(settings) as place:
             await migrate(place.url)
             sign_ins = await _demo_firm(settings, place)
+            if settings.exposed:
+                log.warning(EXPOSED, settings.host)
+            address = _address(settings, listener)
+
+            def welcome() -> None:
+                print(_welcome(address, sign_ins), flush=True)  # noqa: T201 - for whoever started it
+
+            if settings.workers > 1:
+                with seats(settings.workers) as places, _metrics(settings, places[0].registry):
+                    return await supervise(settings, listener, places, welcome)
             async with open_services(settings, place.url, place.home) as services:
-                server = _server(settings, services, sign_ins)
-                _stop_by_signals()
-                with _metrics(settings, services):
-                    await server.serve([listener])
-    return 0 if server.started else 1
+                server = _server(settings, services, sign_ins, lambda _: welcome())
+                with _metrics(settings, services.observer.metrics.registry):
+                    return await server.served(listener)
+
+
+async def serve_beside(settings: Settings, listener: socket.socket, seat: Seat, began: Began) -> int:
+    """Serve as one of several processes, whose supervisor has bound the socket and made the database ready.
+
+    `began` is called once it serves. Gives the exit code.
+    """
+    logs.set_up(settings.log_form, settings.log_level)
+    async with database(settings) as place:
+        sign_ins = await _demo_firm(settings, place)
+        async with (
+            open_services(settings, place.url, place.home) as services,
+            seat.told(services.observer.metrics.registry),
+        ):
+            return await _server(settings, services, sign_ins, began, seat).served(listener)
 
 
 async def work(settings: Settings) -> int:
@@ -96,7 +129,7 @@ async def work(settings: Settings) -> int:
             for each in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(each, worker.stop)
             print("Steward is working in the background. Ctrl-C stops it.", flush=True)  # noqa: T201 - for whoever started it
-            with _metrics(settings, services):
+            with _metrics(settings, services.observer.metrics.registry):
                 await _beside_worker(services, worker)
     return 0
 
@@ -112,21 +145,26 @@ async def _beside_worker(services: Services, worker: Worker) -> None:
 
 
 @contextmanager
-def _metrics(settings: Settings, services: Services) -> Iterator[None]:
+def _metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(services.observer.metrics.at_port(settings.metrics_port))
+            stack.enter_context(at_port(registry, settings.metrics_port))
         except OSError as error:
             place = f"127.0.0.1:{settings.metrics_port}"
             raise SettingsError(f"METRICS_PORT: {place} cannot be listened on ({error.strerror}).") from error
         yield
 
 
-def _listener(settings: Settings) -> socket.socket:
-    """The bound socket, before anything else is started: a taken port is the likeliest mistake."""
+def stream_socket(settings: Settings, descriptor: int | None = None) -> socket.socket:
+    """A socket for the settings' host: a new one, or one that was handed over."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Named, for asyncio asks the socket for it before it switches Nagle's delay of 40 ms off.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, descriptor)
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """The bound socket, before anything else is started: a taken port is the likeliest mistake."""
+    listener = stream_socket(settings)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
@@ -137,9 +175,15 @@ def _listener(settings: Settings) -> socket.socket:
     return listener
 
 
-def _server(settings: Settings, services: Services, sign_ins: Sequence[DemoSignIn]) -> "_Server":
+def _server(
+    settings: Settings,
+    services: Services,
+    sign_ins: Sequence[DemoSignIn],
+    began: Began,
+    seat: Seat | None = None,
+) -> "Server":
     certificate = _certificate(settings)
-    app = make_app(settings, services, sign_ins, alone=False)
+    app = make_app(settings, services, sign_ins, alone=False, seat=seat)
     config = uvicorn.Config(
         app,
         ssl_context_factory=(lambda *_: certificate.context()) if certificate else None,
@@ -157,22 +201,14 @@ def _server(settings: Settings, services: Services, sign_ins: Sequence[DemoSignI
         limit_concurrency=settings.max_connections,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
-    if settings.exposed:
-        log.warning(EXPOSED, settings.host)
     end = End(app.state.health, services.doors.bell, services.observer, settings.drain, settings.grace_seconds)
-    return _Server(config, settings.host, sign_ins, end)
+    return Server(config, end, began)
 
 
 def _certificate(settings: Settings) -> Certificate | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
     return Certificate(settings.tls_certificate, settings.tls_key)
-
-
-def _stop_by_signals() -> None:
-    # uvicorn raises the signal once more when it has stopped; by then it must not kill what is left to clean up.
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: None)
 
 
 class End(msgspec.Struct, frozen=True):
@@ -188,14 +224,34 @@ class End(msgspec.Struct, frozen=True):
     grace: float
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, which says where it listens once it does, and drains before it ends."""
+class Server(uvicorn.Server):
+    """uvicorn, which says when it serves, and drains before it ends."""
 
-    def __init__(self, config: uvicorn.Config, host: str, sign_ins: Sequence[DemoSignIn], end: End) -> None:
+    def __init__(self, config: uvicorn.Config, end: End, began: Began) -> None:
         super().__init__(config)
-        self._host = host
-        self._sign_ins = sign_ins
         self._end = end
+        self._began = began
+        self._drain = end.drain
+        self._listener: socket.socket | None = None
+
+    async def served(self, listener: socket.socket) -> int:
+        """Serve on a bound socket until a signal; gives the exit code."""
+        for each in (signal.SIGINT, signal.SIGTERM):
+            # None is to be lost before uvicorn listens. And it raises them once more when it has stopped: they must not
+            # kill what is left to clean up.
+            signal.signal(each, self.handle_exit)
+        self._listener = listener
+        await self.serve([listener])
+        return 0 if self.started else 1
+
+    def abandon(self) -> None:
+        """Take nothing more, finish what is under way, and end: nobody else is there to bring it to an end."""
+        for server in self.servers:
+            server.close()
+        if self._listener is not None:
+            self._listener.close()
+        self._drain = 0.0
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Have balancers look elsewhere, tell open streams to go on there, then wait for what is under way.
@@ -204,7 +260,7 @@ class _Server(uvicorn.Server):
         A second SIGINT ends the wait.
         """
         self._end.health.draining = True
-        await self._wait(self._end.drain, lambda: True)
+        await self._wait(self._drain, lambda: True)
         self._end.bell.stop()
         # uvicorn itself would close sockets in the middle of what they do.
         await self._wait(self._end.grace, lambda: self._end.observer.sockets > 0)
@@ -216,17 +272,20 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(0.05)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and print how to get in."""
+        """Listen, and tell so."""
         await super().startup(sockets)
-        if not self.started or not sockets:
+        if not self.started:
             return
         # Every collection walks what is alive: what lives as long as the server is taken out of its way.
         gc.collect()
         gc.freeze()
         gc.set_threshold(FIRST_COLLECTION)
-        scheme = "https" if self.config.is_ssl else "http"
-        address = f"{scheme}://{self._host}:{sockets[0].getsockname()[1]}"
-        print(_welcome(address, self._sign_ins), flush=True)  # noqa: T201 - for whoever started it
+        self._began(self)
+
+
+def _address(settings: Settings, listener: socket.socket) -> str:
+    scheme = "https" if settings.tls_certificate else "http"
+    return f"{scheme}://{settings.host}:{listener.getsockname()[1]}"
 
 
 def _welcome(address: str, sign_ins: Sequence[DemoSignIn]) -> str:

@@ -18,7 +18,7 @@ from graph.disclosure import Disclosure
 from graph.logs import LogFormat
 from graph.mail_settings import MailSettings
 from graph.operations_settings import OperationsSettings
-from graph.rate_settings import RateSettings
+from graph.rate_settings import RateSettings, RateStorage
 from graph.secret_settings import FIELD_KEY_NEEDED, SECRET_NEEDED, SecretSettings
 from graph.setting_parts import parts_of
 from graph.surface_settings import SurfaceSettings, is_loopback
@@ -106,6 +106,7 @@ class Settings(SecretSettings, OperationsSettings, MailSettings, RateSettings, S
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     database_url: Annotated[str, AfterValidator(_database)] | None = None
     database_pool: Annotated[int, Field(ge=2, le=200)] = 10
     environment: Environment | None = None
@@ -148,6 +149,17 @@ class Settings(SecretSettings, OperationsSettings, MailSettings, RateSettings, S
                 raise ValueError(f"JWT_SECRET: {SECRET_NEEDED}")
             if self.field_key is None:
                 raise ValueError(f"FIELD_KEY: {FIELD_KEY_NEEDED}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_workers(self) -> Self:
+        if self.rate_storage is None:
+            self.rate_storage = RateStorage.DATABASE if self.workers > 1 else RateStorage.MEMORY
+        elif self.rate_storage is RateStorage.MEMORY and self.workers > 1:
+            raise ValueError(
+                f"RATE_STORAGE: in memory each of {self.workers} WORKERS would count by itself, and every budget be "
+                "as many times as large; leave it out, or say database."
+            )
         return self
 
     @property
@@ -213,10 +225,10 @@ class Settings(SecretSettings, OperationsSettings, MailSettings, RateSettings, S
         return timedelta(days=self.kyc_notice_days)
 
 
-def load_settings() -> Settings:
-    """Read the settings; raises SettingsError, which names the first that is wrong."""
+def load_settings(**given: Any) -> Settings:
+    """Read the settings, but for those that are given; raises SettingsError, which names the first that is wrong."""
     try:
-        return Settings()
+        return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = "_".join(str(part) for part in first["loc"][:1]).upper()

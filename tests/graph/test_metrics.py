@@ -19,7 +19,7 @@ from domain.jobs import Office
 from graph.app import make_app
 from graph.context import Services
 from graph.http.schema import Schema
-from graph.metrics import MOST_NAMES, Metrics
+from graph.metrics import MOST_NAMES, Metrics, at_port
 from graph.running import Running
 from graph.settings import Environment, Settings
 from persistence.jobs import Enqueued, enqueue
@@ -225,7 +225,7 @@ async def test_metrics_are_not_for_everybody(
 def test_a_port_of_its_own_is_on_loopback_alone(unused_port: int) -> None:
     metrics = Metrics()
     address = f"http://127.0.0.1:{unused_port}/metrics"
-    with metrics.at_port(unused_port), urllib.request.urlopen(address, timeout=5) as response:
+    with at_port(metrics.registry, unused_port), urllib.request.urlopen(address, timeout=5) as response:
         assert b"steward_statements_total" in response.read()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(address, timeout=5)
