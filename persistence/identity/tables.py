@@ -26,9 +26,10 @@ from domain.identity import UserStatus
 from persistence.metadata import MOMENT, UUIDS, enum_column, table
 from persistence.scope import END_CLIENT, EVERYTHING, IDENTITY, SIGNED_IN, USER, Scope, by_user, internal
 
-# The staff know each other, and the end clients whose client they see; an end client knows itself.
+# The staff know each other, and the end clients whose client they see; an end client knows itself. For who sees
+# everything all clients would else be read each time.
 KNOWN: Final = (
-    f"{IDENTITY} or id = {USER} or {SIGNED_IN} and not {END_CLIENT} "
+    f"{EVERYTHING} or {IDENTITY} or id = {USER} or {SIGNED_IN} and not {END_CLIENT} "
     "and (client_id is null or exists (select from clients where clients.id = users.client_id))"
 )
 # The table of clients refers to users through its books, and cannot be imported here.
@@ -64,6 +65,7 @@ users = table(
     Column("email_verified_at", MOMENT),
     Column("version", Integer, nullable=False),
     Index(None, "team_id", "role"),
+    Index(None, "unit_id", "sort_name", "id"),
     Index(None, "sort_name", "id"),
     Index(None, "created_at", "id"),
 )

@@ -59,9 +59,13 @@ class Listing(msgspec.Struct, frozen=True):
     @property
     def document(self) -> str:
         """A query for a page of it, with all its arguments as variables."""
+        return self.asking(PAGE)
+
+    def asking(self, fields: str) -> str:
+        """The same for some fields of a page."""
         variables = ", ".join(f"${name}: {argument.type}" for name, argument in self.field.args.items())
         arguments = ", ".join(f"{name}: ${name}" for name in self.field.args)
-        page = f"{self.name}({arguments}) {PAGE}"
+        page = f"{self.name}({arguments}) {fields}"
         if not self.nested:
             return f"query ({variables}) {{ {page} }}"
         return f"query ($id: ID!, {variables}) {{ node(id: $id) {{ ... on {self.parent} {{ {page} }} }} }}"
