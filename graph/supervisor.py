@@ -108,7 +108,12 @@ class Supervisor:
         """Have a process in this place, again and again until the end."""
         while not self._ending.is_set():
             began = monotonic()
-            code, pid = await self._run(place)
+            try:
+                code, pid = await self._run(place)
+            except OSError as error:
+                # No process is to be had, for want of memory or files; there may be one later.
+                log.error("worker %d cannot be started: %s", place.seat.number, error)  # noqa: TRY400 - it says why
+                code, pid = 1, 0
             if self._ending.is_set():
                 return
             if not self._complete:

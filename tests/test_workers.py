@@ -95,8 +95,10 @@ async def test_processes_share_a_port_and_hear_of_each_others_changes(steward: S
             # A round trip: by its answer the subscription is open.
             await following[-1].send(type="ping")
             assert (await following[-1].receive())["type"] == "pong"
-        while set(counted(address, "steward_requests_total")) != BOTH:
+        for _ in range(200):
             await asyncio.to_thread(ask, address, "{ viewer { name } }", token)
+            if set(counted(address, "steward_requests_total")) == BOTH:
+                break
         answer = await asyncio.to_thread(ask, address, ANNOUNCE, token)
         assert answer["data"]["announce"]["userErrors"] == []
         told = [await each.next() for each in following]
