@@ -1,157 +1,169 @@
-"""`python -m tests.benchmarks [CLIENTS]`: the tree, a page and a point read, against the floor, in one run."""
+"""`python -m tests.benchmarks [WORKLOAD …]`: the server beside a floor and beside others, in one run.
 
-import asyncio
-import os
-import re
-import shutil
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+Everybody answers from the same tables of one firm, on the same core, in interleaved rounds, and equal answers are
+checked first. Load generator and PostgreSQL have the other cores.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryDirectory
+from typing import Final
 
-import httpx
+import uvloop
 
-from graph.server import DEMO_PASSWORD
-from persistence.embedded import EmbeddedServer
-from tests.benchmarks.measured import Round, Target, measure, middle
-from tests.benchmarks.queries import QUERIES
-from tests.support.probing import GENEROUS
+from tests.benchmarks import machine, node, servers
+from tests.benchmarks.claims import CLAIMS, IN_FLIGHT
+from tests.benchmarks.firm import Sizes
+from tests.benchmarks.load import ask
+from tests.benchmarks.measured import Round, Server, Target, measure, middle
+from tests.benchmarks.workloads import (
+    BARE,
+    FLOOR,
+    MERCURIUS,
+    ORM,
+    PLACERS,
+    POSTGRAPHILE,
+    READERS,
+    STEWARD,
+    STOCK,
+    TITLES,
+    Known,
+    known,
+    same,
+    target,
+)
 
-ROOT: Final = Path(__file__).parents[2]
-ROUNDS: Final = 3
-SECONDS: Final = 3.0
-IN_FLIGHT: Final = (1, 16)
-SIGN_IN: Final = """mutation ($email: String!, $password: String!) {
-    signIn(input: {email: $email, password: $password}) { session { accessToken } }
-}"""
-
-
-@contextmanager
-def running(*arguments: str, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A process of the project's, until the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *arguments], cwd=ROOT, env=os.environ | env, stdout=subprocess.PIPE, text=True
-    )
-    yield process
-    process.terminate()
-    process.wait(timeout=30)
-    if process.stdout:
-        process.stdout.close()
-
-
-def address_of(process: "subprocess.Popen[str]") -> str:
-    """Where a server says that it serves."""
-    for line in process.stdout or ():
-        if found := re.search(r"serving at (http://\S+/graphql)", line):
-            return found[1]
-    raise RuntimeError("the server did not start")
+CONCURRENCY: Final = (1, IN_FLIGHT)
+HEADING: Final = (
+    f"{'':<25} {'in flight':>9} {'req/s':>8} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'CPU ms':>8} {'PG ms':>8} "
+    f"{'peak MB':>8}"
+)
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def say(text: str) -> None:
+    """A line of the benchmark's answer."""
+    print(text, flush=True)  # noqa: T201 - it is what the benchmark is run for
 
 
-def wait_for(port: int) -> None:
-    """Wait until somebody listens on a port of loopback."""
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise RuntimeError("the floor did not start")
+def line(name: str, in_flight: int, found: Round) -> str:
+    """A line of the table."""
+    latencies = f"{found.p50:>8.2f} {found.p95:>8.2f} {found.p99:>8.2f}"
+    told = [f"{'-':>8}" if value is None else f"{value:>8.3f}" for value in (found.cpu, found.database)]
+    memory = f"{'-':>8}" if found.memory is None else f"{found.memory:>8.0f}"
+    return f"{name:<25} {in_flight:>9} {found.rate:>8.0f} {latencies} {' '.join(told)} {memory}"
 
 
-def ask(url: str, query: str, headers: dict[str, str], **variables: Any) -> Any:
-    """The data of an answer."""
-    body = {"query": query, "variables": variables}
-    answer = httpx.post(url, json=body, headers=headers, timeout=60).raise_for_status().json()
-    if "errors" in answer:
-        raise RuntimeError(answer["errors"])
-    return answer["data"]
+async def check(workload: str, targets: Sequence[Target]) -> None:
+    """All must answer the same before any is measured."""
+    answers = {each.server.name: each.check(await ask(each.server.port, next(each.requests))) for each in targets}
+    for name, theirs in answers.items():
+        if not same(workload, answers[STEWARD], theirs, name):
+            raise RuntimeError(f"{workload}: Steward and {name} answer differently")
 
 
-async def compared(steward: Target, floor: Target, in_flight: int) -> tuple[Round, Round]:
-    """Both, in interleaved rounds."""
-    rounds: dict[str, list[Round]] = {steward.name: [], floor.name: []}
-    for _ in range(ROUNDS):
-        for target in (floor, steward):
-            rounds[target.name].append(await measure(target, in_flight=in_flight, seconds=SECONDS))
-    return middle(rounds[steward.name]), middle(rounds[floor.name])
+class Bench:
+    """The servers that are measured, and for how long each time."""
+
+    def __init__(self, started: Iterable[Server], postmaster: int | None, *, seconds: float, rounds: int) -> None:
+        self._started = {each.name: each for each in started}
+        self._postmaster = postmaster
+        self._seconds = seconds
+        self._rounds = rounds
+
+    async def run(self, workload: str, known_: Known) -> None:
+        """Measure one workload, and say what came of it."""
+        names = PLACERS if workload == "place" else READERS
+        targets = [target(workload, self._started[name], known_) for name in names if name in self._started]
+        await check(workload, targets)
+        say(f"\n{workload}: {TITLES[workload]}\n{HEADING}")
+        found: Mapping[str, Round] = {}
+        for in_flight in CONCURRENCY:
+            found = await self._interleaved(targets, in_flight)
+            for name, each in found.items():
+                say(line(name, in_flight, each))
+        for claim in CLAIMS:
+            if claim.workload == workload and (said := claim.said(found)):
+                say(f"  Steward to {said}")
+
+    async def _interleaved(self, targets: Sequence[Target], in_flight: int) -> Mapping[str, Round]:
+        rounds: dict[str, list[Round]] = {each.server.name: [] for each in targets}
+        for number in range(self._rounds):
+            # Whoever comes first in one round comes last in the next.
+            for each in targets if number % 2 else reversed(targets):
+                taken = await measure(each, self._postmaster, in_flight=in_flight, seconds=self._seconds)
+                rounds[each.server.name].append(taken)
+        return {name: middle(each) for name, each in rounds.items()}
 
 
-def check_equal(steward: Target, floor: Target) -> None:
-    """Both must answer the same before either is measured."""
-    answers = [
-        httpx.post(target.url, json=target.body, headers=target.headers, timeout=60).json()
-        for target in (steward, floor)
-    ]
-    # What an answer says of its cost is no part of what was asked.
-    if answers[0]["data"] != answers[1]["data"]:
-        raise RuntimeError(f"{steward.name}: Steward and the floor answer differently")
+def start(processes: servers.Processes, firm: servers.Firm, known_: Known, workloads: Sequence[str]) -> list[Server]:
+    """The servers that Steward is measured beside."""
+    found = [processes.python(STOCK, "tests.benchmarks.stock")]
+    if "place" in workloads:
+        bare = ("tests.benchmarks.bare", firm.url, str(firm.home), "PORT", known_.advisor)
+        found.append(processes.python(BARE, *bare))
+    if set(workloads) - {"place"}:
+        found.append(processes.python(FLOOR, "tests.benchmarks.floor", firm.url, "PORT", known_.client_id))
+        found.append(processes.python(ORM, "tests.benchmarks.rivals.orm", firm.url, "PORT"))
+        found += on_node(processes)
+    return found
 
 
-def report(name: str, in_flight: int, steward: Round, floor: Round) -> None:
-    """One line of the table."""
-    print(  # noqa: T201 - the benchmark's answer
-        f"{name:<6} {in_flight:>9} {steward.cpu:>12.3f} {floor.cpu:>10.3f} {floor.cpu / steward.cpu:>9.3f} "
-        f"{steward.rate:>9.0f} {floor.rate:>9.0f} {steward.p50:>8.2f} {steward.p99:>8.2f}"
-    )
+def on_node(processes: servers.Processes) -> Iterator[Server]:
+    """The rivals on Node, as far as they can be had."""
+    if reason := node.lacking():
+        say(f"Without {MERCURIUS} and {POSTGRAPHILE}: {reason}.")
+        return
+    for name, program in {MERCURIUS: "mercurius.js", POSTGRAPHILE: "postgraphile.js"}.items():
+        try:
+            yield processes.node(name, program)
+        except RuntimeError as error:
+            say(f"Without {name}: {error}")
 
 
-def targets(url: str, pids: tuple[int, int], port: int, token: str, client_id: str) -> Iterator[tuple[Target, Target]]:
-    """Steward and the floor for each query."""
-    for name, query in QUERIES.items():
-        body = {"query": query, "variables": {"id": client_id} if name == "point" else {}}
-        yield (
-            Target(name, pids[0], url, {"authorization": f"Bearer {token}"}, body),
-            Target("floor", pids[1], f"http://127.0.0.1:{port}/{name}", {}, {}),
-        )
+async def run(processes: servers.Processes, firm: servers.Firm, options: argparse.Namespace) -> None:
+    """Start all servers, and measure each workload."""
+    steward = processes.python(STEWARD, "graph.cli", "serve")
+    known_ = await known(steward)
+    found = [steward, *start(processes, firm, known_, options.workloads)]
+    bench = Bench(found, await firm.postmaster(), seconds=options.seconds, rounds=options.rounds)
+    for workload in options.workloads:
+        await bench.run(workload, known_)
 
 
-async def run(pairs: Iterator[tuple[Target, Target]]) -> None:
-    """Measure every query."""
-    heading = ("query", "in flight", "steward ms", "floor ms", "of floor", "req/s", "floor r/s", "p50 ms", "p99 ms")
-    print("{:<6} {:>9} {:>12} {:>10} {:>9} {:>9} {:>9} {:>8} {:>8}".format(*heading))  # noqa: T201 - as above
-    for steward, floor in pairs:
-        check_equal(steward, floor)
-        for in_flight in IN_FLIGHT:
-            report(steward.name, in_flight, *await compared(steward, floor, in_flight))
+def wanted() -> argparse.Namespace:
+    """What the command line asks for; workloads in the order in which they do not disturb each other."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(TITLES)} (default: all)")
+    parser.add_argument("--clients", type=int, default=Sizes().clients, help="of the firm; all else follows from it")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the medians are told")
+    options = parser.parse_args()
+    if unknown := set(options.workloads) - set(TITLES):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(TITLES)}")
+    options.workloads = [name for name in TITLES if name in options.workloads or not options.workloads]
+    return options
 
 
-def main(clients: int) -> None:
-    """Make a firm, start both servers on it, and measure."""
-    state = Path(tempfile.mkdtemp(prefix="steward-bench-"))
-    env = {"STATE_DIRECTORY": str(state), "PORT": "0", **GENEROUS}
-    with ExitStack() as stack:
-        database = stack.enter_context(EmbeddedServer.start(state))
-        stack.callback(shutil.rmtree, state, ignore_errors=True)
-        subprocess.run(
-            [sys.executable, "-m", "graph.cli", "demo", "--clients", str(clients)],
-            cwd=ROOT,
-            env=os.environ | env,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        server = stack.enter_context(running("graph.cli", "serve", env=env))
-        url = address_of(server)
-        signed_in = ask(url, SIGN_IN, {}, email="admin@steward.example", password=DEMO_PASSWORD)
-        token = signed_in["signIn"]["session"]["accessToken"]
-        first = ask(url, "{ clients(first: 1) { nodes { id } } }", {"authorization": f"Bearer {token}"})
-        client_id = first["clients"]["nodes"][0]["id"]
-        port = free_port()
-        floor = stack.enter_context(running("tests.benchmarks.floor", database.url(), str(port), client_id, env={}))
-        wait_for(port)
-        asyncio.run(run(targets(url, (server.pid, floor.pid), port, token, client_id)))
-    shutil.rmtree(database.home, ignore_errors=True)
+def say_where() -> None:
+    """What the machine does not tell, and who runs where."""
+    if machine.cores() is None:
+        say("There is no core to pin the measured server to: load, server and PostgreSQL take each other's time.")
+    if not machine.MEASURES:
+        say("There is no /proc: nothing is told of CPU and memory, nor the ratios of them.")
+
+
+def main() -> None:
+    """Make the firm, and measure on it."""
+    options, cores = wanted(), machine.cores()
+    own, others = cores or (None, None)
+    sizes = Sizes(clients=options.clients)
+    say_where()
+    with machine.on(others), servers.made(sizes) as firm, TemporaryDirectory() as logs, ExitStack() as stack:
+        say(f"A firm of {sizes.described}.")
+        uvloop.run(run(servers.Processes(stack, firm, own, Path(logs)), firm, options))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 600)
+    main()

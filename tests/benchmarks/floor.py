@@ -1,4 +1,4 @@
-"""The floor: a bare ASGI program on uvicorn, asyncpg and orjson, which knows nothing but these three answers.
+"""The floor: a bare ASGI program on uvicorn, asyncpg and orjson, which knows nothing but these four answers.
 
 It checks no token, applies no scope and parses no GraphQL; run as `python -m tests.benchmarks.floor URL PORT CLIENT`.
 """
@@ -29,6 +29,13 @@ select page.* from unnest($1::uuid[]) parent cross join lateral (
 ) page
 """
 INSTRUMENTS = "select id, symbol, name from instruments where id = any($1::uuid[])"
+
+ORDERS = """
+select o.id, o.side, o.kind, o.status, o.quantity, o.trades_on, i.symbol, i.name, p.id, p.name
+from (select * from orders order by placed_at desc, id desc limit 201) o
+join instruments i on i.id = o.instrument_id join portfolios p on p.id = o.portfolio_id
+order by o.placed_at desc, o.id desc
+"""
 
 
 def _id(prefix: str, value: Any) -> str:
@@ -82,6 +89,23 @@ class Floor:
             instruments = await connection.fetch(INSTRUMENTS, list({row[3] for row in positions}))
         return {"clients": {"nodes": _tree(clients, portfolios, positions, instruments)}}
 
+    async def orders(self, pool: "Pool[Record]") -> Any:
+        """The latest two hundred orders with their instruments and portfolios."""
+        return {"orders": {"nodes": [_order(row) for row in (await pool.fetch(ORDERS))[:200]]}}
+
+
+def _order(row: Any) -> Any:
+    return {
+        "id": _id("order", row[0]),
+        "side": row[1],
+        "kind": row[2],
+        "status": row[3],
+        "quantity": None if row[4] is None else _plain(row[4]),
+        "tradesOn": row[5],
+        "instrument": {"symbol": row[6], "name": row[7]},
+        "portfolio": {"id": _id("portfolio", row[8]), "name": row[9]},
+    }
+
 
 def _tree(clients: Any, portfolios: Any, positions: Any, instruments: Any) -> list[Any]:
     known = {row[0]: {"symbol": row[1], "name": row[2]} for row in instruments}
@@ -106,4 +130,4 @@ async def _body(receive: Receive) -> None:
 
 if __name__ == "__main__":
     _, database, port, client = sys.argv
-    uvicorn.run(Floor(database, client), host="127.0.0.1", port=int(port), log_level="warning")
+    uvicorn.run(Floor(database, client), host="127.0.0.1", port=int(port), log_level="warning", access_log=False)

@@ -1,67 +1,74 @@
-"""Measuring a server process: its CPU per request beside requests per second."""
+"""Measuring a server process under a load: its CPU a request beside requests a second, and PostgreSQL's."""
 
-import asyncio
-import os
-import time
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
-from typing import Any, Final
 
-import httpx
 import msgspec
 
-TICKS: Final = os.sysconf("SC_CLK_TCK")
+from tests.benchmarks import machine
+from tests.benchmarks.load import load
 
 
-class Target(msgspec.Struct, frozen=True):
-    """A server, and how it is asked for one of the answers."""
+class Server(msgspec.Struct, frozen=True):
+    """A process that serves on a port of loopback."""
 
     name: str
     pid: int
-    url: str
-    headers: dict[str, str]
-    body: dict[str, Any]
+    port: int
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A server as it is asked for one of the answers; `check` raises LoadError for an answer that is none."""
+
+    server: Server
+    requests: Iterator[bytes]
+    check: Callable[[bytes], object]
 
 
 class Round(msgspec.Struct, frozen=True):
-    """One round: server CPU in milliseconds a request, requests a second, and latencies in milliseconds."""
+    """One round: requests a second, milliseconds of latency, of server CPU and PostgreSQL CPU a request, megabytes.
 
-    cpu: float
+    What the machine does not tell is not there.
+    """
+
     rate: float
     p50: float
+    p95: float
     p99: float
+    cpu: float | None
+    database: float | None
+    memory: float | None
 
 
-def cpu_seconds(pid: int) -> float:
-    """What a process has used so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+def _at(sorted_: Sequence[float], share: float) -> float:
+    """A percentile, in milliseconds."""
+    return sorted_[min(int(len(sorted_) * share), len(sorted_) - 1)] * 1000
 
 
-async def measure(target: Target, *, in_flight: int, seconds: float) -> Round:
-    """Ask for some seconds, with so many requests in flight."""
-    latencies: list[float] = []
-    limits = httpx.Limits(max_connections=in_flight)
-    async with httpx.AsyncClient(headers=target.headers, limits=limits, timeout=30) as client:
-        before, started = cpu_seconds(target.pid), time.perf_counter()
-
-        async def ask() -> None:
-            while time.perf_counter() - started < seconds:
-                sent = time.perf_counter()
-                (await client.post(target.url, json=target.body)).raise_for_status()
-                latencies.append(time.perf_counter() - sent)
-
-        await asyncio.gather(*(ask() for _ in range(in_flight)))
-        used, took = cpu_seconds(target.pid) - before, time.perf_counter() - started
-    latencies.sort()
+async def measure(target: Target, postmaster: int | None, *, in_flight: int, seconds: float) -> Round:
+    """Ask for some seconds, with so many requests in flight, once the server has warmed up. Raises LoadError."""
+    server = target.server
+    await load(server.port, target.requests, in_flight=in_flight, seconds=seconds / 4)
+    machine.forget_peak(server.pid)
+    backends, before = machine.of_children(postmaster), machine.cpu_seconds(server.pid)
+    answered = await load(server.port, target.requests, in_flight=in_flight, seconds=seconds)
+    after, worked = machine.cpu_seconds(server.pid), machine.of_children(postmaster)
+    for body in answered.last:
+        target.check(body)
+    requests = len(answered.latencies)
+    spent = sum(used - backends.get(pid, 0.0) for pid, used in worked.items())
     return Round(
-        cpu=used * 1000 / len(latencies),
-        rate=len(latencies) / took,
-        p50=latencies[len(latencies) // 2] * 1000,
-        p99=latencies[int(len(latencies) * 0.99)] * 1000,
+        rate=requests / answered.took,
+        p50=_at(answered.latencies, 0.5),
+        p95=_at(answered.latencies, 0.95),
+        p99=_at(answered.latencies, 0.99),
+        cpu=None if before is None or after is None else (after - before) * 1000 / requests,
+        database=spent * 1000 / requests if worked else None,
+        memory=machine.peak(server.pid),
     )
 
 
-def middle(rounds: list[Round]) -> Round:
+def middle(rounds: Sequence[Round]) -> Round:
     """The medians of some rounds."""
-    return Round(*(median(getattr(each, name) for each in rounds) for name in Round.__struct_fields__))
+    taken = ([getattr(each, name) for each in rounds] for name in Round.__struct_fields__)
+    return Round(*(None if None in values else median(values) for values in taken))  # type: ignore[arg-type] # as above

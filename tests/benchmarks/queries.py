@@ -18,4 +18,17 @@ TREE: Final = """{
     }
 }"""
 
-QUERIES: Final = {"point": POINT, "page": PAGE, "tree": TREE}
+ORDERS: Final = """{
+    orders(first: 200) {
+        nodes { id side kind status quantity tradesOn instrument { symbol name } portfolio { id name } }
+    }
+}"""
+
+PLACE: Final = """mutation ($input: PlaceOrderInput!) {
+    placeOrder(input: $input) { order { id status version } userErrors { code message } }
+}"""
+
+QUERIES: Final = {"point": POINT, "page": PAGE, "tree": TREE, "orders": ORDERS}
+
+# PostGraphile makes its schema of the tables; aliases give its answers our names.
+FOR_POSTGRAPHILE: Final[dict[str, str]] = {}

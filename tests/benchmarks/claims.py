@@ -1,0 +1,51 @@
+"""What is aimed at: how much less a request costs than elsewhere, on the same core in the same run."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from tests.benchmarks.measured import Round
+from tests.benchmarks.workloads import BARE, FLOOR, MERCURIUS, ORM, POSTGRAPHILE, STEWARD
+
+# Requests in flight that the targets are for.
+IN_FLIGHT: Final = 16
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """How many times what Steward takes another has to take, in server CPU a request or in peak memory."""
+
+    workload: str
+    rival: str
+    least: float
+    aim: float
+    measure: str = "cpu"
+
+    def ratio(self, rounds: Mapping[str, Round]) -> float | None:
+        """What was measured; nothing without the rival, or where the machine does not tell."""
+        ours, theirs = (getattr(rounds.get(name), self.measure, None) for name in (STEWARD, self.rival))
+        return theirs / ours if ours and theirs else None
+
+    def said(self, rounds: Mapping[str, Round]) -> str | None:
+        """One line on it."""
+        ratio = self.ratio(rounds)
+        if ratio is None:
+            return None
+        met = "aim reached" if ratio >= self.aim else "met" if ratio >= self.least else "MISSED"
+        of = "peak memory" if self.measure == "memory" else "server CPU"
+        return f"{self.rival + ', ' + of:<42} {ratio:>7.2f}  at least {self.least:<5g} aim {self.aim:<5g} {met}"
+
+
+CLAIMS: Final = (
+    Claim("point", FLOOR, 0.5, 0.75),
+    Claim("page", FLOOR, 0.5, 0.75),
+    Claim("page", POSTGRAPHILE, 1.4, 1.8),
+    Claim("tree", FLOOR, 0.5, 0.75),
+    Claim("tree", ORM, 35, 50),
+    Claim("tree", MERCURIUS, 1.4, 2.1),
+    Claim("tree", POSTGRAPHILE, 1.4, 1.8),
+    Claim("tree", ORM, 1, 2, "memory"),
+    Claim("orders", MERCURIUS, 1.6, 2),
+    Claim("orders", POSTGRAPHILE, 1.4, 1.8),
+    Claim("place", BARE, 0.6, 0.75),
+)
