@@ -34,7 +34,7 @@ format: $(VENV)/.dev ## Format and mend what ruff can mend.
 soak: $(VENV)/.dev ## The full sizes: kills, sockets, big firms.
 	$(PYTEST) -m soak -n 0
 
-bench: $(VENV)/.dev ## Ratios against a bare asyncpg floor, measured in one run.
+bench: $(VENV)/.dev ## The server beside a bare floor and beside others, in one run; with Node, beside more of them.
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.policies
 

@@ -115,6 +115,7 @@ def on_node(processes: servers.Processes) -> Iterator[Server]:
     if reason := node.lacking():
         say(f"Without {MERCURIUS} and {POSTGRAPHILE}: {reason}.")
         return
+    say(f"Node {node.version()}.")
     for name, program in {MERCURIUS: "mercurius.js", POSTGRAPHILE: "postgraphile.js"}.items():
         try:
             yield processes.node(name, program)

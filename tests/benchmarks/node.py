@@ -24,3 +24,8 @@ def _installed() -> bool:
     """Whether what is installed is not older than the lock."""
     kept, lock = HOME / "node_modules" / ".package-lock.json", HOME / "package-lock.json"
     return kept.exists() and kept.stat().st_mtime >= lock.stat().st_mtime
+
+
+def version() -> str:
+    """Which Node there is."""
+    return subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()

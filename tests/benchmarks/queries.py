@@ -31,4 +31,38 @@ PLACE: Final = """mutation ($input: PlaceOrderInput!) {
 QUERIES: Final = {"point": POINT, "page": PAGE, "tree": TREE, "orders": ORDERS}
 
 # PostGraphile makes its schema of the tables; aliases give its answers our names.
-FOR_POSTGRAPHILE: Final[dict[str, str]] = {}
+FOR_POSTGRAPHILE: Final = {
+    "point": "query ($id: UUID!) { node: clientByRowId(rowId: $id) { id: rowId name segment } }",
+    "page": """{
+        clients: allClients(first: 50, orderBy: [SORT_NAME_ASC, ROW_ID_ASC]) { nodes { id: rowId name segment status } }
+    }""",
+    "tree": """{
+        clients: allClients(first: 50, orderBy: [SORT_NAME_ASC, ROW_ID_ASC]) {
+            nodes {
+                id: rowId
+                name
+                portfolios: portfoliosByClientIdAndBookIdList(orderBy: [OPENED_ON_ASC, ROW_ID_ASC]) {
+                    id: rowId
+                    name
+                    positions: positionsByPortfolioIdAndClientId(first: 10, orderBy: [SYMBOL_ASC, ROW_ID_ASC]) {
+                        nodes { id: rowId quantity instrument: instrumentByInstrumentId { symbol name } }
+                    }
+                }
+            }
+        }
+    }""",
+    "orders": """{
+        orders: allOrders(first: 200, orderBy: [PLACED_AT_DESC, ROW_ID_DESC]) {
+            nodes {
+                id: rowId
+                side
+                kind
+                status
+                quantity
+                tradesOn
+                instrument: instrumentByInstrumentId { symbol name }
+                portfolio: portfolioByPortfolioIdAndClientId { id: rowId name }
+            }
+        }
+    }""",
+}

@@ -161,7 +161,7 @@ def _place_of(server: Server) -> int:
 def same(workload: str, ours: Any, theirs: Any, name: str) -> bool:
     """Whether a server answers what Steward does."""
     if workload == "place":
-        return _unnamed(ours) == _unnamed(theirs)
+        return bool(_unnamed(ours) == _unnamed(theirs))
     if name == POSTGRAPHILE:
         return bool(normal(ours) == normal(theirs))
     return bool(ours == theirs)
