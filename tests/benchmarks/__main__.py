@@ -29,6 +29,7 @@ from tests.benchmarks.workloads import (
     STEWARD,
     STOCK,
     TITLES,
+    TUNED,
     Known,
     known,
     same,
@@ -105,7 +106,8 @@ def start(processes: servers.Processes, firm: servers.Firm, known_: Known, workl
         found.append(processes.python(BARE, *bare))
     if set(workloads) - {"place"}:
         found.append(processes.python(FLOOR, "tests.benchmarks.floor", firm.url, "PORT", known_.client_id))
-        found.append(processes.python(ORM, "tests.benchmarks.rivals.orm", firm.url, "PORT"))
+        for name, how in {ORM: "as it comes", TUNED: "tuned"}.items():
+            found.append(processes.python(name, "tests.benchmarks.rivals.orm", firm.url, "PORT", how))
         found += on_node(processes)
     return found
 

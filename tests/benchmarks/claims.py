@@ -41,6 +41,7 @@ CLAIMS: Final = (
     Claim("page", FLOOR, 0.5, 0.75),
     Claim("page", POSTGRAPHILE, 1.4, 1.8),
     Claim("tree", FLOOR, 0.5, 0.75),
+    # Of a Strawberry whose collector runs as it comes: that was measured when the target was set.
     Claim("tree", ORM, 35, 50),
     Claim("tree", MERCURIUS, 1.4, 2.1),
     Claim("tree", POSTGRAPHILE, 1.4, 1.8),

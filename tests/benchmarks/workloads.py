@@ -18,6 +18,7 @@ BARE: Final = "bare handler"
 STEWARD: Final = "Steward"
 STOCK: Final = "Steward on graphql-core"
 ORM: Final = "Strawberry with the ORM"
+TUNED: Final = "the same, GC tuned"
 MERCURIUS: Final = "Mercurius with JIT"
 POSTGRAPHILE: Final = "PostGraphile 5"
 
@@ -28,7 +29,7 @@ TITLES: Final[Mapping[str, str]] = {
     "orders": "the latest 200 orders with their instruments and portfolios",
     "place": "placing an order",
 }
-READERS: Final = (FLOOR, STEWARD, STOCK, ORM, MERCURIUS, POSTGRAPHILE)
+READERS: Final = (FLOOR, STEWARD, STOCK, ORM, TUNED, MERCURIUS, POSTGRAPHILE)
 PLACERS: Final = (BARE, STEWARD, STOCK)
 ADMIN: Final = "admin@steward.example"
 ADVISOR: Final = "asha.mehta@steward.example"

@@ -1,8 +1,8 @@
 """Strawberry as most would use it, and well: its own execution, dataloaders, SQLAlchemy's ORM, uvicorn.
 
 Documents are parsed and validated once, rows are loaded with the columns that the schema shows, each level of an
-answer takes one statement, none of them a transaction, and the garbage collector is tuned as the server tunes its own.
-It checks no token and applies no scope. Run as `python -m tests.benchmarks.rivals.orm URL PORT`.
+answer takes one statement, and none of them a transaction. It checks no token and applies no scope. Run as
+`python -m tests.benchmarks.rivals.orm URL PORT [tuned]`; what is tuned is the garbage collector, as the server does it.
 """
 
 import gc
@@ -256,16 +256,17 @@ class Endpoint(GraphQL[Context, None]):
         return orjson.dumps(data)
 
 
-def make_app(url: str) -> Starlette:
+def make_app(url: str, *, tuned: bool) -> Starlette:
     """The program."""
     engine = create_async_engine(url, pool_size=CONNECTIONS, max_overflow=0, isolation_level="AUTOCOMMIT")
     sessions = async_sessionmaker(engine, expire_on_commit=False)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(FIRST_COLLECTION)
+        if tuned:
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(FIRST_COLLECTION)
         yield
         await engine.dispose()
 
@@ -274,5 +275,11 @@ def make_app(url: str) -> Starlette:
 
 
 if __name__ == "__main__":
-    _, database, port = sys.argv
-    uvicorn.run(make_app(database), host="127.0.0.1", port=int(port), log_level="warning", access_log=False)
+    _, database, port, *wanted = sys.argv
+    uvicorn.run(
+        make_app(database, tuned="tuned" in wanted),
+        host="127.0.0.1",
+        port=int(port),
+        log_level="warning",
+        access_log=False,
+    )
