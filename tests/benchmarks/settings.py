@@ -1,30 +1,25 @@
 """`python -m tests.benchmarks.settings [CLIENTS]`: what pool, driver's cache and collector cost.
 
-Servers of the same demo firm that differ in one thing are asked the same in interleaved rounds of one run, so that the
+Servers of the same firm that differ in one thing are asked the same in interleaved rounds of one run, so that the
 machine's moods are shared; ratios are to the server as it is. What is no setting is put in its place by
 `tests.benchmarks.varied`, which starts the server.
 """
 
-import asyncio
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from tempfile import TemporaryDirectory
+from typing import Final
 
 import msgspec
+import uvloop
 
-from graph.server import DEMO_PASSWORD
-from persistence.embedded import EmbeddedServer
-from tests.benchmarks.__main__ import ROOT, SIGN_IN, address_of, ask, running
-from tests.benchmarks.measured import Round, Target, measure, middle
-from tests.benchmarks.queries import QUERIES
-from tests.support.probing import GENEROUS
+from tests.benchmarks import machine, servers
+from tests.benchmarks.firm import Sizes
+from tests.benchmarks.measured import Round, Server, Target, measure, middle
+from tests.benchmarks.workloads import STEWARD, known, target
 
 ROUNDS: Final = 7
 SECONDS: Final = 1.5
@@ -50,74 +45,73 @@ COLLECTORS: Final = [
 GROUPS: Final = {"pool": POOLS, "cache": CACHES, "collector": COLLECTORS}
 
 
-async def compared(targets: list[Target], in_flight: int) -> dict[str, list[Round]]:
+async def compared(targets: Mapping[str, Target], in_flight: int) -> dict[str, list[Round]]:
     """The rounds of all of them, each begun by another."""
-    rounds: dict[str, list[Round]] = {each.name: [] for each in targets}
+    rounds: dict[str, list[Round]] = {name: [] for name in targets}
+    names = list(targets)
     for number in range(ROUNDS):
-        for target in targets[number % len(targets) :] + targets[: number % len(targets)]:
-            rounds[target.name].append(await measure(target, in_flight=in_flight, seconds=SECONDS))
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            rounds[name].append(await measure(targets[name], None, in_flight=in_flight, seconds=SECONDS))
     return rounds
 
 
-def ratio(rounds: list[Round], base: list[Round], name: str) -> float:
-    """How a figure compares with another server's of the same round, in the middle."""
-    return median(
-        float(getattr(each, name)) / float(getattr(other, name)) for each, other in zip(rounds, base, strict=True)
-    )
+def ratio(rounds: list[Round], base: list[Round], name: str) -> float | None:
+    """How a figure compares with another server's of the same round, in the middle; none where it is not told."""
+    pairs = [(getattr(each, name), getattr(other, name)) for each, other in zip(rounds, base, strict=True)]
+    return median(one / other for one, other in pairs) if all(one and other for one, other in pairs) else None
+
+
+def said(value: float | None, form: str) -> str:
+    """A figure of the table."""
+    return "-" if value is None else format(value, form)
 
 
 def report(query: str, in_flight: int, found: Mapping[str, list[Round]]) -> None:
     """A line for each server: its figures, and beside them how they compare with the server as it is."""
     for name, rounds in found.items():
         figures = middle(rounds)
-        compared_with = [ratio(rounds, found[AS_IT_IS], each) for each in ("rate", "p99", "cpu")]
+        rate, p99, cpu = (said(ratio(rounds, found[AS_IT_IS], each), ".2f") for each in ("rate", "p99", "cpu"))
         print(  # noqa: T201 - the benchmark's answer
-            f"{query:<6} {in_flight:>9}  {name:<20} {figures.rate:>7.0f} {compared_with[0]:>6.2f} "
-            f"{figures.p99:>8.1f} {compared_with[1]:>6.2f} {figures.cpu:>8.2f} {compared_with[2]:>6.2f}"
+            f"{query:<6} {in_flight:>9}  {name:<20} {figures.rate:>7.0f} {rate:>6} {figures.p99:>8.1f} {p99:>6} "
+            f"{said(figures.cpu, '.2f'):>8} {cpu:>6}",
+            flush=True,
         )
 
 
-def served(stack: ExitStack, variants: list[Variant], env: Mapping[str, str]) -> Iterator[tuple[str, int, str]]:
-    """A server of each kind: its name, its process, and where it listens."""
-    for each in variants:
-        process = stack.enter_context(running("tests.benchmarks.varied", env={**env, **each.env}))
-        yield each.name, process.pid, address_of(process)
-
-
-def asked(url: str) -> tuple[str, str]:
-    """An admin's token, and the id of a client."""
-    signed_in: Any = ask(url, SIGN_IN, {}, email="admin@steward.example", password=DEMO_PASSWORD)
-    token = signed_in["signIn"]["session"]["accessToken"]
-    first = ask(url, "{ clients(first: 1) { nodes { id } } }", {"authorization": f"Bearer {token}"})
-    return token, first["clients"]["nodes"][0]["id"]
-
-
-def compare(variants: list[Variant], env: Mapping[str, str]) -> None:
+async def compare(variants: list[Variant], start: "Start") -> None:
     """Start servers, and measure them side by side."""
     with ExitStack() as stack:
-        servers = list(served(stack, [Variant(AS_IT_IS), *variants], env))
-        token, client_id = asked(servers[0][2])
+        started = {each.name: start(stack, each) for each in (Variant(AS_IT_IS), *variants)}
+        known_ = await known(started[AS_IT_IS])
         for query in ASKED:
-            body = {"query": QUERIES[query], "variables": {"id": client_id} if query == "point" else {}}
-            headers = {"authorization": f"Bearer {token}"}
-            targets = [Target(name, pid, url, headers, body) for name, pid, url in servers]
+            targets = {name: target(query, server, known_) for name, server in started.items()}
             for in_flight in IN_FLIGHT:
-                report(query, in_flight, asyncio.run(compared(targets, in_flight)))
+                report(query, in_flight, await compared(targets, in_flight))
+
+
+class Start:
+    """Starts servers on the firm, each with what it differs in."""
+
+    def __init__(self, firm: servers.Firm, core: set[int] | None, logs: Path) -> None:
+        self._firm = firm
+        self._core = core
+        self._logs = logs
+
+    def __call__(self, stack: ExitStack, variant: Variant) -> Server:
+        """One of them, until the end of the block that the stack is of."""
+        firm = msgspec.structs.replace(self._firm, environment={**self._firm.environment, **variant.env})
+        processes = servers.Processes(stack, firm, self._core, self._logs)
+        return processes.python(STEWARD, "tests.benchmarks.varied")
 
 
 def main(clients: int) -> None:
     """Make a firm, and compare one group after the other."""
-    state = Path(tempfile.mkdtemp(prefix="steward-bench-"))
-    env = {"STATE_DIRECTORY": str(state), "PORT": "0", "JOBS": "apart", "LOG_LEVEL": "warning", **GENEROUS}
+    own, others = machine.cores() or (None, None)
     heading = ("query", "in flight", "server", "req/s", "", "p99 ms", "", "cpu ms", "")
-    with EmbeddedServer.start(state) as database:
-        made = [sys.executable, "-m", "graph.cli", "demo", "--clients", str(clients)]
-        subprocess.run(made, cwd=ROOT, env=os.environ | env, check=True, stdout=subprocess.DEVNULL)
+    with machine.on(others), servers.made(Sizes(clients=clients)) as firm, TemporaryDirectory() as logs:
         print("{:<6} {:>9}  {:<20} {:>7} {:>6} {:>8} {:>6} {:>8} {:>6}".format(*heading))  # noqa: T201 - as above
         for variants in GROUPS.values():
-            compare(variants, env)
-    shutil.rmtree(database.home, ignore_errors=True)
-    shutil.rmtree(state, ignore_errors=True)
+            uvloop.run(compare(variants, Start(firm, own, Path(logs))))
 
 
 if __name__ == "__main__":
