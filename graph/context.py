@@ -239,8 +239,13 @@ class Context:
         self._viewer = self._asking = None
 
     def done(self) -> None:
-        """Give back what is kept for the operation's next reading: there is none."""
+        """Give back what is kept for the operation's next reading: there is none.
+
+        Loaders know the context that knows them. Left to the collector, they would hold all that was read until that
+        comes by, which is seldom.
+        """
         self._lane.close()
+        self._forget()
 
     async def ended(self) -> Unauthenticated:
         """Wait until the token expires or the session is revoked, and say which.

@@ -60,6 +60,7 @@ class Observer(Watch):
                 self.metrics.answered(scope["method"], made)
                 if made.asked or (made.status or FIRST_ERROR) >= FIRST_ERROR:
                     log_access(made, method=scope["method"], status=made.status)
+                made.end()
 
     @contextmanager
     def socket(self) -> Iterator[None]:
@@ -81,6 +82,7 @@ class Observer(Watch):
             finally:
                 self.metrics.done(made)
                 log_access(made)
+                made.end()
 
     @contextmanager
     def operation(self) -> Iterator[None]:

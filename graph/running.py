@@ -89,6 +89,10 @@ class Running:
         if result.extensions and "cost" in result.extensions:
             self.cost = result.extensions["cost"].get("actual")
 
+    def end(self) -> None:
+        """Let go of what was executed: a connection that was opened meanwhile knows for good what ran then."""
+        self.execution = self._defined = None
+
     def failed(self, code: str) -> None:
         """Note the code of an error; an endless subscription keeps a handful."""
         if len(self.codes) < 10:  # noqa: PLR2004 - a handful

@@ -1,5 +1,6 @@
 """What is kept of documents from one request to the next: bounded, whatever clients send."""
 
+import gc
 from itertools import combinations
 from typing import Any
 
@@ -9,12 +10,13 @@ from graphql import parse
 from graphql.execution.values import get_variable_values
 
 from domain.paging import Order, PageRequest
-from graph.context import Services
+from graph.context import Context, Services
 from graph.execution.documents import MOST_DOCUMENTS, MOST_PLANS, Document, Memory, Remembered
 from graph.http.schema import Schema
 from persistence.listing import MOST_TEXTS
 from persistence.portfolios import Portfolios
 from tests.factories.firm import Make
+from tests.support.gql import Gql
 
 LIST = "query ($n: Int) { clients(first: $n) { nodes { id } } }"
 
@@ -85,3 +87,18 @@ async def test_statements_of_a_list_are_as_many_as_fit(services: Services, make:
         columns = frozenset({"id", *chosen})
         await services.doors.read_along(lane, viewer, columns, Portfolios.page, viewer, request)
     assert Portfolios.listing.kept <= MOST_TEXTS
+
+
+async def test_an_operation_leaves_nothing_to_the_collector(gql: Gql, make: Make) -> None:
+    """All that it has read would be held until that comes by."""
+    advisor = await make.advisor()
+    query = "{ clients { nodes { portfolios { name } } } books { nodes { name } } }"
+    await gql.as_(advisor).run(query)
+    gc.collect()
+    gc.disable()
+    try:
+        await gql.as_(advisor).run(query)
+        left = [each for each in gc.get_objects() if isinstance(each, Context)]
+    finally:
+        gc.enable()
+    assert left == []
