@@ -106,6 +106,12 @@ class Rates:
             )
         return window
 
+    def take_at_once(self, caller: Caller, points: int) -> tuple[int, datetime] | None:
+        """Charge points without waiting: what is left, and until when; None, and nothing taken, if it cannot be."""
+        item = self._costs[caller.kind]
+        window = self._limiter.take_at_once(item, caller.key, points)
+        return (item.amount - window.used, window.ends_at) if window is not None and window.taken else None
+
     async def give_back(self, caller: Caller, window: Window, points: int) -> Standing:
         """Give back to the window that was taken from; less than nothing is taken whatever is left."""
         item = self._costs[caller.kind]
@@ -164,3 +170,7 @@ class Meter:
         if by_address and self._caller.kind is not Kind.ADDRESS:
             await self._rates.take(Caller.at(self._address), by_address)
         return Bill(self._rates, self._caller, await self._rates.take(self._caller, points), points)
+
+    def charge_at_once(self, points: int) -> tuple[int, datetime] | None:
+        """Charge points without waiting: what is left, and until when; None, and nothing taken, if it cannot be."""
+        return self._rates.take_at_once(self._caller, points)

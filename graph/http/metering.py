@@ -1,6 +1,7 @@
 """Operations are priced before they run, refused or charged, and settled when it is known what they gave."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from graphql import OperationType
@@ -11,6 +12,7 @@ from domain.errors import TooComplex
 from graph.cost import Priced, points
 from graph.errors import is_request_error
 from graph.execution import Asked, Planned
+from graph.http.live import Event, Live, Receipt
 from graph.http.meters import Meter, Standing
 
 
@@ -50,15 +52,20 @@ class Metering(SchemaExtension):
     async def on_stream_result(self, result: Any) -> AsyncIterator[None]:
         """Charge an event of a subscription before it is sent; raises RateLimited, which ends the subscription."""
         meter = self._meter()
-        if self.live and self.priced and meter and not is_request_error(result.errors):
+        if isinstance(result, Live):
+            result.toll = EventToll(self, meter) if meter else None
+        elif self.live and self.priced and meter and not is_request_error(result.errors):
             await self._charge_event(self.priced, meter, result)
         yield
 
     async def _charge_event(self, priced: Priced, meter: Meter, result: Any) -> None:
         actual = max(1, actual_cost(priced, result))
+        result.extensions = {**(result.extensions or {}), "cost": await self.charge(meter, actual)}
+
+    async def charge(self, meter: Meter, actual: int) -> dict[str, Any]:
+        """Charge an event, and give what its answer says of it; raises RateLimited."""
         bill = await meter.charge(actual)
-        self._tell(actual, bill.standing)
-        result.extensions = {**(result.extensions or {}), **self.get_results()}
+        return self._tell(actual, bill.standing)
 
     def get_results(self) -> dict[str, Any]:
         """What the answer says of its cost."""
@@ -76,13 +83,43 @@ class Metering(SchemaExtension):
         meter: Meter | None = getattr(self.execution_context.context, "meter", None)
         return meter
 
-    def _tell(self, actual: int, standing: Standing) -> None:
+    def _tell(self, actual: int, standing: Standing) -> dict[str, Any]:
         self.told = {
             "requested": self.priced.estimate if self.priced else actual,
             "actual": actual,
             "remaining": standing.remaining,
-            "resetAt": standing.resets_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "resetAt": stamp(standing.resets_at),
         }
+        return self.told
+
+
+class EventToll:
+    """Charges the events of a subscription that are shared."""
+
+    def __init__(self, metering: Metering, meter: Meter) -> None:
+        self.requested = metering.priced.estimate if metering.priced else 0
+        self._metering = metering
+        self._meter = meter
+        self._receipt: tuple[datetime, bytes] | None = None
+
+    def at_once(self, points: int) -> Receipt | None:
+        """Charge without waiting; None, and nothing is charged, if that cannot be, or too little is left."""
+        charged = self._meter.charge_at_once(points)
+        if charged is None:
+            return None
+        remaining, resets_at = charged
+        if self._receipt is None or self._receipt[0] is not resets_at:
+            self._receipt = resets_at, stamp(resets_at).encode()
+        return Receipt(remaining, self._receipt[1])
+
+    async def charge(self, points: int) -> dict[str, Any]:
+        """Charge, and give what the answer says of it; raises RateLimited."""
+        return await self._metering.charge(self._meter, points)
+
+
+def stamp(moment: datetime) -> str:
+    """A moment in UTC, to the second."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def too_dear(requested: int, most: int) -> TooComplex:
@@ -99,5 +136,5 @@ def actual_cost(priced: Priced, result: Any) -> int:
         return priced.estimate
     if is_request_error(result.errors):
         return 0
-    actual = points(result.spent) if isinstance(result, Planned) else priced.actual(result.data)
+    actual = points(result.spent) if isinstance(result, Planned | Event) else priced.actual(result.data)
     return max(actual, priced.estimate) if result.errors else actual

@@ -62,6 +62,12 @@ class Meter(Protocol):
     async def charge(self, points: int, by_address: int = 0) -> Bill:
         """Charge points, some to the address as well. Raises RateLimited, or TooComplex if a minute never has them."""
 
+    def charge_at_once(self, points: int) -> tuple[int, datetime] | None:
+        """Charge without waiting, and tell what is left and when it is whole again.
+
+        None, and nothing is charged, if that cannot be, or too little is left.
+        """
+
 
 class Gate(Protocol):
     """Counts requests before anything is read of them."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
 
@@ -20,14 +20,15 @@ from graph.http.bounds import HttpLimits
 from graph.http.contexts import Context, Contexts
 from graph.http.credentials import of_init
 from graph.http.crowd import Crowd, Crowded
-from graph.http.frames import BadFrame, Frames
+from graph.http.frames import BadFrame, Frames, Quick
+from graph.http.live import Live
 from graph.http.meters import Gate
 from graph.http.origin import origin_of
 from graph.http.pace import Pace
 from graph.http.persisted import Persisted, PersistedQueryNotFound
 from graph.http.request import Operation
 from graph.http.request_id import request_id
-from graph.http.response import payload
+from graph.http.response import encode, payload
 from graph.observing import Observer
 from graph.running import Running, running
 
@@ -105,6 +106,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
             # awaited last, for a slow clean-up must not hold the close back.
             for task in self.tasks:
                 task.cancel()
+            self.running.clear()
             await self._close()
             await asyncio.gather(*self.tasks, return_exceptions=True)
 
@@ -281,7 +283,9 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
             )
             async with aclosing(results):
                 async for result in results:
-                    if not await self._next(name, cast("ExecutionResult", result)):
+                    if isinstance(result, Live):
+                        await result.deliver(SocketLine(self, name))
+                    elif not await self._next(name, cast("ExecutionResult", result)):
                         return
             await self._finish(name, {"type": "complete"})
         except WebSocketDisconnected:
@@ -309,3 +313,35 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         # The name is free before the client hears of the end, for it may use it again at once.
         self._forget(name)
         await self.frames.send_json({"id": name, **message})
+
+
+class SocketLine:
+    """The way to the client for the answers of an operation, for as long as the client wants them."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+        self._task = asyncio.current_task()
+        self._head = b'{"id":%b,"type":"next","payload":' % encode(name)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be written to without waiting."""
+        return self._quick() is not None
+
+    def _quick(self) -> Quick | None:
+        connection = self._connection
+        # What was completed may not be sent any more: its name may be another operation's by now.
+        if connection.verdict.done() or connection.running.get(self._name) is not self._task:
+            return None
+        return connection.frames.quick
+
+    def write(self, answers: Sequence[bytes]) -> None:
+        """Send all without waiting, if it is ready."""
+        if (quick := self._quick()) is not None:
+            head = self._head
+            quick.write([b"%b%b}" % (head, answer) for answer in answers])
+
+    async def send(self, answer: bytes) -> None:
+        """Send one, however long that takes. Raises WebSocketDisconnected."""
+        await self._connection.frames.send(b"%b%b}" % (self._head, answer))

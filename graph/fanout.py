@@ -1,0 +1,418 @@
+"""Fan-out: subscribers who ask alike and may see alike follow a stream together, and each event is rendered once.
+
+Whoever begins at a cursor catches up alone, then joins the group of those who asked the same with the same rights. A
+group reads as its first member sees, and before anything leaves it, one statement asks for all members at once whether
+their sessions stand and what they may see now: whoever may see anything else than what was rendered is not told it,
+but goes on alone from its own place, and joins those who see the same. So rights are as fresh as if each read for
+itself.
+
+Nothing waits for a slow reader. What it does not take waits in a queue of its own; when that is full, it falls out of
+the group and catches up from the log.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextvars import Context as Variables
+from datetime import datetime
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import msgspec
+from graphql import GraphQLError
+
+from domain.access import NOBODY, Viewer
+from domain.errors import Unauthenticated
+from graph.observing import Subscribed
+
+# Of one subscriber; what is rendered is the same bytes for all of them.
+MOST_WAITING: Final = 200
+MOST_WAITING_BYTES: Final = 1_048_576
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """An event of a stream: its place there, and what a subscription's field gives of it."""
+
+    place: int
+    occurred_at: datetime
+    source: Any
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Events that were read at once, the place that the stream has come to with them, and the fault that ends it."""
+
+    events: Sequence[Happening]
+    place: int
+    fault: Exception | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An event as it is answered to all who asked alike: its data in JSON, what went wrong, and its cost in points."""
+
+    data: bytes
+    errors: Sequence[GraphQLError] | None
+    cost: int
+
+
+class Rendering(Protocol):
+    """How the events of a subscription are executed.
+
+    Renderings of an equal `key` give the same to the same viewer; and to all with the same rights, unless they are
+    `personal`.
+    """
+
+    personal: bool
+
+    @property
+    def key(self) -> Hashable:
+        """What it depends on."""
+
+    async def all(self, sources: Sequence[Any], context: Any) -> Sequence[Answer]:
+        """The answers to events that came together."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An event as all of a group are told it."""
+
+    place: int
+    occurred_at: datetime
+    answer: Answer
+
+
+class Look(Protocol):
+    """What one subscriber sees of its stream at a moment."""
+
+    @property
+    def viewer(self) -> Viewer:
+        """Whoever it is, with the rights of that moment."""
+
+    @property
+    def context(self) -> Any:
+        """What resolvers find in `info.context`."""
+
+    async def since(self, place: int) -> Batch | None:
+        """What follows a place; None if there is nothing yet. Raises Unauthenticated."""
+
+
+class Feed(ABC):
+    """A stream as one subscriber has asked for it."""
+
+    # Whether it begins at a cursor, which may lie far back.
+    resumed: bool
+    # Both are known when it has begun. Feeds of an equal key give the same to whoever has the same rights.
+    key: Hashable
+    session: UUID
+
+    @property
+    @abstractmethod
+    def fanout(self) -> "Fanout":
+        """The groups that it may be followed in."""
+
+    @abstractmethod
+    async def begin(self) -> int:
+        """The place to begin after. Raises what says that there is none."""
+
+    @abstractmethod
+    async def look(self) -> Look:
+        """What the subscriber sees at this moment. Raises Unauthenticated."""
+
+    @abstractmethod
+    async def standing(self, sessions: Collection[UUID]) -> Mapping[UUID, Viewer]:
+        """The viewers of those of these sessions that stand at this moment."""
+
+    @property
+    @abstractmethod
+    def now(self) -> datetime:
+        """The present moment."""
+
+    @abstractmethod
+    def subscription(self) -> AbstractContextManager[Subscribed]:
+        """What counts the subscription and its events, while it is open."""
+
+    @abstractmethod
+    def listening(self) -> AbstractAsyncContextManager[asyncio.Event]:
+        """An event that is set whenever the stream may have grown."""
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """What the field gives of each event, for the subscriber alone."""
+        place, live = await self.begin(), False
+        # The listener stands before the first look, so that nothing falls between the two.
+        async with self.listening() as rung:
+            with self.subscription() as subscribed:
+                while True:
+                    rung.clear()
+                    while batch := await (await self.look()).since(place):
+                        for event in batch.events:
+                            subscribed.delivers(self.now - event.occurred_at if live else None)
+                            yield event.source
+                            subscribed.delivered(1)
+                        if batch.fault:
+                            raise batch.fault
+                        place = batch.place
+                    live = True
+                    await rung.wait()
+
+
+class Sink(Protocol):
+    """Where the events of a subscriber go."""
+
+    def put(self, events: Sequence[Told]) -> bool:
+        """Take all of them without waiting; false, and nothing is taken, where that cannot be."""
+
+    async def send(self, event: Told, *, live: bool) -> None:
+        """Take one, however long it takes; `live` unless it is caught up with. Raises what ends the subscription."""
+
+
+def alike(viewer: Viewer, *, personal: bool) -> Viewer:
+    """What viewers who are told the same have in common: all but the session, and if it is `personal`, the user too."""
+    return msgspec.structs.replace(
+        viewer,
+        user_id=viewer.user_id if personal else NOBODY,
+        session_id=NOBODY,
+        authenticated_at=None,
+        last_used_at=None,
+        book_ids=tuple(sorted(viewer.book_ids)),
+        client_ids=tuple(sorted(viewer.client_ids)),
+        glass_ids=tuple(sorted(viewer.glass_ids)),
+    )
+
+
+async def rendered(rendering: Rendering, batch: Batch, context: Any) -> list[Told]:
+    """The events of a batch, as whoever's context it is may see them."""
+    if not batch.events:
+        return []
+    answers = await rendering.all([event.source for event in batch.events], context)
+    return [Told(event.place, event.occurred_at, answer) for event, answer in zip(batch.events, answers, strict=True)]
+
+
+class Subscriber:
+    """One subscription to a feed, alone or in a group."""
+
+    def __init__(self, feed: Feed, rendering: Rendering, sink: Sink) -> None:
+        self.feed = feed
+        self.rendering = rendering
+        self._sink = sink
+        # All up to here has been taken.
+        self._place = 0
+        # Whether it takes events by itself, one after another: then nothing may overtake those in its queue.
+        self._busy = True
+        self._waiting: deque[Told] = deque()
+        self._bytes = 0
+        self._reached = 0
+        self._woken = asyncio.Event()
+        self._parted = False
+        self._fault: Exception | None = None
+
+    async def follow(self) -> None:
+        """Take events until something ends the subscription, which is raised."""
+        self._place = await self.feed.begin()
+        alone = self.feed.resumed
+        while True:
+            if alone:
+                await self._catch_up(None)
+            viewer = (await self.feed.look()).viewer
+            # No await from here on until it has joined: what is told afterwards is told to it as well.
+            self._reset()
+            group = self.feed.fanout.group_for(self, viewer, self._place)
+            try:
+                await self._catch_up(group.place)
+                await self._stay()
+            finally:
+                group.leave(self)
+            alone = True
+
+    def _reset(self) -> None:
+        self._busy, self._parted, self._reached = True, False, self._place
+        self._drop()
+
+    def _drop(self) -> None:
+        self._waiting.clear()
+        self._bytes = 0
+
+    async def _catch_up(self, until: int | None) -> None:
+        """Read and take alone, up to a place, or to where the stream stands."""
+        while until is None or self._place < until:
+            look = await self.feed.look()
+            batch = await look.since(self._place)
+            if batch is None:
+                return
+            for event in await rendered(self.rendering, batch, look.context):
+                if until is not None and event.place > until:
+                    return
+                await self._sink.send(event, live=False)
+                self._place = event.place
+            if batch.fault:
+                raise batch.fault
+            self._place = batch.place
+
+    async def _stay(self) -> None:
+        """Take what the group tells, until it has parted from it."""
+        while True:
+            while self._waiting:
+                event = self._waiting.popleft()
+                self._bytes -= len(event.answer.data)
+                await self._sink.send(event, live=True)
+                self._place = event.place
+            if self._parted:
+                return
+            if self._fault is not None:
+                raise self._fault
+            self._place = max(self._place, self._reached)
+            self._busy = False
+            self._woken.clear()
+            await self._woken.wait()
+
+    def take(self, told: Sequence[Told], place: int) -> None:
+        """Be told events, up to a place; what was taken already is left out."""
+        if self._parted or place <= max(self._place, self._reached):
+            return
+        if told and told[0].place <= self._place:
+            told = [event for event in told if event.place > self._place]
+        if not self._busy:
+            if not told or self._sink.put(told):
+                self._place = place
+                return
+            self._busy = True
+        self._waiting.extend(told)
+        self._bytes += sum(len(event.answer.data) for event in told)
+        self._reached = place
+        if len(self._waiting) > MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
+            self.part()
+        self._woken.set()
+
+    def part(self) -> None:
+        """Go on alone: what it has not taken it reads anew, as it may see it then."""
+        self._parted = True
+        self._drop()
+        self._woken.set()
+
+    def end(self, fault: Exception, *, now: bool = False) -> None:
+        """Be told nothing more but this fault; `now` not even what was told before."""
+        self._fault = self._fault or fault
+        if now:
+            self._drop()
+        self._woken.set()
+
+
+class Group:
+    """Subscribers who asked alike and see alike, and the task that reads and renders for all of them."""
+
+    def __init__(self, fanout: "Fanout", key: Hashable, rights: Viewer, place: int) -> None:
+        self.members: dict[Subscriber, None] = {}
+        # All up to here has been told.
+        self.place = place
+        self._fanout = fanout
+        self._key = key
+        self._rights = rights
+        # Of no subscriber's own: it outlives whoever was first.
+        self._task = asyncio.get_running_loop().create_task(self._run(), context=Variables())
+
+    def join(self, member: Subscriber) -> None:
+        """Be told all that comes after the group's place."""
+        self.members[member] = None
+
+    def leave(self, member: Subscriber) -> None:
+        """Be told nothing more; the last one ends the group."""
+        self.members.pop(member, None)
+        if not self.members:
+            # At once: whoever came to a group that looks no more would miss what happens meanwhile.
+            self._fanout.forget(self._key, self)
+            self._task.cancel()
+
+    @property
+    def _first(self) -> Subscriber:
+        return next(iter(self.members))
+
+    async def _run(self) -> None:
+        try:
+            # Joined by whoever made it, before this begins.
+            async with self._first.feed.listening() as rung:
+                while self.members:
+                    rung.clear()
+                    while self.members and await self._go_on():
+                        pass
+                    await rung.wait()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told to each as its own
+            for member in list(self.members):
+                self._end(member, error, now=False)
+
+    async def _go_on(self) -> bool:
+        """Read on as the first member; false if there is nothing to read yet."""
+        first = self._first
+        try:
+            look = await first.feed.look()
+            if not self._sees_as_we(look.viewer, first):
+                self._part(first)
+                return True
+            batch = await look.since(self.place)
+        except Unauthenticated as fault:
+            self._end(first, fault)
+            return True
+        if batch is None:
+            return False
+        await self.tell(batch, look.context, first)
+        return True
+
+    async def tell(self, batch: Batch, context: Any, reader: Subscriber) -> None:
+        """Tell a batch that was read as one of the members to all who may see it now."""
+        told = await rendered(reader.rendering, batch, context)
+        await self._check(reader.feed)
+        self.hand(told, batch.place)
+        if batch.fault:
+            for member in list(self.members):
+                self._end(member, batch.fault, now=False)
+
+    def hand(self, told: Sequence[Told], place: int) -> None:
+        """Hand over what is rendered."""
+        self.place = place
+        for member in list(self.members):
+            member.take(told, place)
+
+    async def _check(self, feed: Feed) -> None:
+        """Part with those who may not see what the group sees. When it returns, all members have been asked about."""
+        standing: dict[UUID, Viewer] = {}
+        asked: set[UUID] = set()
+        while missing := {member.feed.session for member in self.members} - asked:
+            standing |= await feed.standing(missing)
+            asked |= missing
+        for member in list(self.members):
+            viewer = standing.get(member.feed.session)
+            if viewer is None:
+                self._end(member, Unauthenticated("The session has ended.", reason="REVOKED"))
+            elif not self._sees_as_we(viewer, member):
+                self._part(member)
+
+    def _sees_as_we(self, viewer: Viewer, member: Subscriber) -> bool:
+        return alike(viewer, personal=member.rendering.personal) == self._rights
+
+    def _part(self, member: Subscriber) -> None:
+        self.leave(member)
+        member.part()
+
+    def _end(self, member: Subscriber, fault: Exception, *, now: bool = True) -> None:
+        self.leave(member)
+        member.end(fault, now=now)
+
+
+class Fanout:
+    """The groups of one process."""
+
+    def __init__(self) -> None:
+        self.groups: dict[Hashable, Group] = {}
+
+    def group_for(self, member: Subscriber, viewer: Viewer, place: int) -> Group:
+        """The group of those who ask and see as this one does, which it joins; made at its place if there is none."""
+        rights = alike(viewer, personal=member.rendering.personal)
+        key = member.feed.key, member.rendering.key, rights
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = Group(self, key, rights, place)
+        group.join(member)
+        return group
+
+    def forget(self, key: Hashable, group: Group) -> None:
+        """Have the next who asks begin a group of its own."""
+        if self.groups.get(key) is group:
+            del self.groups[key]
