@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import Context as Variables
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 from uuid import UUID
 
 import msgspec
@@ -79,6 +79,28 @@ class Told(msgspec.Struct, frozen=True):
     place: int
     occurred_at: datetime
     answer: Answer
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """Events that a group is told at once, and the place that it has come to with them."""
+
+    events: Sequence[Told]
+    place: int
+    # What is the same for all who are told it: the points of all events together, and whether anything went wrong.
+    cost: int
+    flawless: bool
+
+    @classmethod
+    def of(cls, events: Sequence[Told], place: int) -> Self:
+        """Sum them up."""
+        answers = [event.answer for event in events]
+        return cls(events, place, sum(each.cost for each in answers), not any(each.errors for each in answers))
+
+    def after(self, place: int) -> "Telling":
+        """What of it comes after a place."""
+        if not self.events or self.events[0].place > place:
+            return self
+        return Telling.of([event for event in self.events if event.place > place], self.place)
 
 
 class Look(Protocol):
@@ -158,8 +180,11 @@ class Feed(ABC):
 class Sink(Protocol):
     """Where the events of a subscriber go."""
 
-    def put(self, events: Sequence[Told]) -> bool:
-        """Take all of them without waiting; false, and nothing is taken, where that cannot be."""
+    def put(self, telling: Telling) -> bool:
+        """Take all of it without waiting; false, and nothing is taken, where that cannot be."""
+
+    def delivered(self, telling: Telling, subscribers: int) -> None:
+        """Count what so many sinks of one group have taken."""
 
     async def send(self, event: Told, *, live: bool) -> None:
         """Take one, however long it takes; `live` unless it is caught up with. Raises what ends the subscription."""
@@ -193,7 +218,7 @@ class Subscriber:
     def __init__(self, feed: Feed, rendering: Rendering, sink: Sink) -> None:
         self.feed = feed
         self.rendering = rendering
-        self._sink = sink
+        self.sink = sink
         # All up to here has been taken.
         self._place = 0
         # Whether it takes events by itself, one after another: then nothing may overtake those in its queue.
@@ -202,7 +227,7 @@ class Subscriber:
         self._bytes = 0
         self._reached = 0
         self._woken = asyncio.Event()
-        self._parted = False
+        self.parted = False
         self._fault: Exception | None = None
 
     async def follow(self) -> None:
@@ -224,7 +249,7 @@ class Subscriber:
             alone = True
 
     def _reset(self) -> None:
-        self._busy, self._parted, self._reached = True, False, self._place
+        self._busy, self.parted, self._reached = True, False, self._place
         self._drop()
 
     def _drop(self) -> None:
@@ -241,7 +266,7 @@ class Subscriber:
             for event in await rendered(self.rendering, batch, look.context):
                 if until is not None and event.place > until:
                     return
-                await self._sink.send(event, live=False)
+                await self.sink.send(event, live=False)
                 self._place = event.place
             if batch.fault:
                 raise batch.fault
@@ -253,9 +278,9 @@ class Subscriber:
             while self._waiting:
                 event = self._waiting.popleft()
                 self._bytes -= len(event.answer.data)
-                await self._sink.send(event, live=True)
+                await self.sink.send(event, live=True)
                 self._place = event.place
-            if self._parted:
+            if self.parted:
                 return
             if self._fault is not None:
                 raise self._fault
@@ -264,27 +289,37 @@ class Subscriber:
             self._woken.clear()
             await self._woken.wait()
 
-    def take(self, told: Sequence[Told], place: int) -> None:
-        """Be told events, up to a place; what was taken already is left out."""
-        if self._parted or place <= max(self._place, self._reached):
-            return
-        if told and told[0].place <= self._place:
-            told = [event for event in told if event.place > self._place]
-        if not self._busy:
-            if not told or self._sink.put(told):
-                self._place = place
-                return
+    def take(self, telling: Telling) -> bool:
+        """Be told events; true if all were taken at once, and are still to be counted.
+
+        Those that were taken already are left out.
+        """
+        if self.parted or telling.place <= self._place:
+            return False
+        new = telling.after(self._place)
+        if self._busy or not self._put(new):
             self._busy = True
-        self._waiting.extend(told)
-        self._bytes += sum(len(event.answer.data) for event in told)
-        self._reached = place
+            self._wait(new)
+            return False
+        self._place = new.place
+        if new is not telling:
+            self.sink.delivered(new, 1)
+        return new is telling
+
+    def _put(self, telling: Telling) -> bool:
+        return not telling.events or self.sink.put(telling)
+
+    def _wait(self, telling: Telling) -> None:
+        self._waiting.extend(telling.events)
+        self._bytes += sum(len(event.answer.data) for event in telling.events)
+        self._reached = telling.place
         if len(self._waiting) > MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
             self.part()
         self._woken.set()
 
     def part(self) -> None:
         """Go on alone: what it has not taken it reads anew, as it may see it then."""
-        self._parted = True
+        self.parted = True
         self._drop()
         self._woken.set()
 
@@ -359,16 +394,22 @@ class Group:
         """Tell a batch that was read as one of the members to all who may see it now."""
         told = await rendered(reader.rendering, batch, context)
         await self._check(reader.feed)
-        self.hand(told, batch.place)
+        self.hand(Telling.of(told, batch.place))
         if batch.fault:
             for member in list(self.members):
                 self._end(member, batch.fault, now=False)
 
-    def hand(self, told: Sequence[Told], place: int) -> None:
+    def hand(self, telling: Telling) -> None:
         """Hand over what is rendered."""
-        self.place = place
+        self.place = telling.place
+        taken = []
         for member in list(self.members):
-            member.take(told, place)
+            if member.take(telling):
+                taken.append(member)
+            elif member.parted:
+                self.leave(member)
+        if taken:
+            taken[0].sink.delivered(telling, len(taken))
 
     async def _check(self, feed: Feed) -> None:
         """Part with those who may not see what the group sees. When it returns, all members have been asked about."""

@@ -11,7 +11,7 @@ from limits import RateLimitItemPerMinute
 from domain.clock import Clock
 from domain.errors import TooComplex
 from domain.origin import network_of
-from graph.http.meters import OverLimit, Standing
+from graph.http.meters import AtOnce, OverLimit, Standing
 from persistence.rates import Limiter, Window, Windows
 
 
@@ -106,11 +106,16 @@ class Rates:
             )
         return window
 
-    def take_at_once(self, caller: Caller, points: int) -> tuple[int, datetime] | None:
-        """Charge points without waiting: what is left, and until when; None, and nothing taken, if it cannot be."""
-        item = self._costs[caller.kind]
-        window = self._limiter.take_at_once(item, caller.key, points)
-        return (item.amount - window.used, window.ends_at) if window is not None and window.taken else None
+    def at_once(self, caller: Caller) -> AtOnce:
+        """What charges points without waiting."""
+        item, take = self._costs[caller.kind], self._limiter.windows.take_at_once
+        key, most, seconds = item.key_for(caller.key), item.amount, item.get_expiry()
+
+        def charge(points: int) -> tuple[int, datetime] | None:
+            window = take(key, most, seconds, points)
+            return (most - window.used, window.ends_at) if window is not None and window.taken else None
+
+        return charge
 
     async def give_back(self, caller: Caller, window: Window, points: int) -> Standing:
         """Give back to the window that was taken from; less than nothing is taken whatever is left."""
@@ -171,6 +176,6 @@ class Meter:
             await self._rates.take(Caller.at(self._address), by_address)
         return Bill(self._rates, self._caller, await self._rates.take(self._caller, points), points)
 
-    def charge_at_once(self, points: int) -> tuple[int, datetime] | None:
-        """Charge points without waiting: what is left, and until when; None, and nothing taken, if it cannot be."""
-        return self._rates.take_at_once(self._caller, points)
+    def at_once(self) -> AtOnce:
+        """What charges points without waiting."""
+        return self._rates.at_once(self._caller)

@@ -219,10 +219,6 @@ class Limiter(FixedWindowRateLimiter):
         """Take from the budget of a key, if it fits."""
         return await self.windows.take(item.key_for(key), item.amount, item.get_expiry(), amount)
 
-    def take_at_once(self, item: RateLimitItem, key: str, amount: int) -> Window | None:
-        """As `take`, without waiting; None, and nothing is taken, where that cannot be."""
-        return self.windows.take_at_once(item.key_for(key), item.amount, item.get_expiry(), amount)
-
     async def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         """Whether the amount fitted and was taken."""
         window = await self.windows.take(item.key_for(*identifiers), item.amount, item.get_expiry(), cost)

@@ -35,8 +35,8 @@ class Asked(ExecutionContext):
 class PlannedExecution(SchemaExtension):
     """Runs operations by their plans; stands last, for whatever may refuse an operation must come before.
 
-    What is not planned is left to graphql-core, and so is the beginning of a subscription: the root value that it begins
-    with says how its events are executed.
+    What is not planned is left to graphql-core, and so is the beginning of a subscription: the root value that it
+    begins with says how its events are executed.
     """
 
     execution_context: Asked

@@ -69,9 +69,9 @@ class Frames(ASGIWebSocketAdapter):
 
     @property
     def quick(self) -> "Quick | None":
-        """A way to send that does not wait, where the server has one and the client reads fast enough."""
-        quick: Quick | None = self.ws.scope["extensions"].get(QUICK)
-        return quick if quick is not None and quick.ready else None
+        """A way to send that does not wait, where the server has one."""
+        quick: Quick | None = self.ws.scope.get("extensions", {}).get(QUICK)
+        return quick
 
     async def close(self, code: int, reason: str) -> None:
         """Close, unless it has happened; the reason is cut to what fits."""

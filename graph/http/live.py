@@ -7,7 +7,8 @@ import msgspec
 from graphql import GraphQLError
 from strawberry.types import ExecutionResult
 
-from graph.fanout import Feed, Rendering, Subscriber, Told
+from graph.execution import Asked
+from graph.fanout import Feed, Rendering, Subscriber, Telling, Told
 from graph.http.response import encode, payload
 from graph.observing import Subscribed
 from graph.running import running
@@ -16,6 +17,7 @@ from graph.running import running
 COST: Final = b'{"data":%b,"extensions":{"cost":{"requested":%d,"actual":%d,"remaining":%d,"resetAt":"%b"}}}'
 FREE: Final = b'{"data":%b}'
 
+Write = Callable[[Sequence[bytes]], None]
 Remark = Callable[[], Mapping[str, Any]]
 
 
@@ -31,12 +33,8 @@ class Event(ExecutionResult):
 class Line(Protocol):
     """The way to one client, for the answers of one operation, each of which is a JSON object."""
 
-    @property
-    def ready(self) -> bool:
-        """Whether it can be written to without waiting."""
-
-    def write(self, answers: Sequence[bytes]) -> None:
-        """Send all without waiting, if it is ready."""
+    def ready(self) -> "Write | None":
+        """What sends answers without waiting; none if that cannot be at present."""
 
     async def send(self, answer: bytes) -> None:
         """Send one, however long that takes. Raises if the client is gone."""
@@ -71,7 +69,8 @@ class Live(ExecutionResult):
         self.toll: Toll | None = None
         # What else the answers say.
         self.remarks: list[Remark] = []
-        self.coded: Callable[[list[GraphQLError]], None] = lambda _: None
+        # The operation, by whose schema errors are coded and masked before they leave.
+        self.asked: Asked | None = None
 
     async def deliver(self, line: Line) -> None:
         """Deliver events until something ends the subscription, which is raised."""
@@ -89,26 +88,31 @@ class Outlet:
         self._feed = feed
         self._running = running()
 
-    def put(self, events: Sequence[Told]) -> bool:
-        """Take all of them without waiting; false, and nothing is taken, where that cannot be."""
-        if not self._line.ready or self._live.remarks or any(event.answer.errors for event in events):
+    def put(self, telling: Telling) -> bool:
+        """Take all of it without waiting; false, and nothing is taken, where that cannot be."""
+        write = self._line.ready()
+        if write is None or self._live.remarks or not telling.flawless:
             return False
-        toll, costs = self._live.toll, [event.answer.cost for event in events]
+        toll = self._live.toll
         if toll is None:
-            self._line.write([FREE % event.answer.data for event in events])
-        elif (receipt := toll.at_once(sum(costs))) is not None:
-            self._line.write(_receipted(events, costs, toll.requested, receipt))
+            write([FREE % event.answer.data for event in telling.events])
+        elif (receipt := toll.at_once(telling.cost)) is not None:
+            write(_receipted(telling, toll.requested, receipt))
         else:
             return False
-        self._delivered(events, costs[-1])
+        if (made := self._running) is not None:
+            made.results += len(telling.events)
+            made.cost = telling.events[-1].answer.cost if toll else None
         return True
 
-    def _delivered(self, events: Sequence[Told], cost: int) -> None:
-        self._subscribed.delivers(self._feed.now - events[-1].occurred_at)
-        self._subscribed.delivered(len(events))
-        if self._running is not None:
-            self._running.results += len(events)
-            self._running.cost = cost if self._live.toll else None
+    def delivered(self, telling: Telling, subscribers: int) -> None:
+        """Count what so many sinks of one group have taken."""
+        if not telling.events:
+            return
+        lag = self._feed.now - telling.events[-1].occurred_at
+        for _ in range(subscribers):
+            self._subscribed.delivers(lag)
+        self._subscribed.delivered(subscribers * len(telling.events))
 
     async def send(self, event: Told, *, live: bool) -> None:
         """Take one, however long it takes; `live` unless it is caught up with. Raises what ends the subscription."""
@@ -117,20 +121,27 @@ class Outlet:
             extensions["cost"] = await self._live.toll.charge(shared.cost)
         for remark in self._live.remarks:
             extensions |= remark()
-        errors = list(shared.errors) if shared.errors else None
-        if errors:
-            self._live.coded(errors)
+        errors = self._coded(shared.errors) if shared.errors else None
         self._subscribed.delivers(self._feed.now - event.occurred_at if live else None)
         data: Any = msgspec.Raw(shared.data)
         result = ExecutionResult(data, errors, extensions or None)
         await self._line.send(encode(payload(result)))
         self._subscribed.delivered(1)
 
+    def _coded(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
+        """The errors as this client may see them."""
+        asked, coded = self._live.asked, list(errors)
+        if asked is None:
+            raise RuntimeError("only what an operation has asked for is delivered")
+        asked.schema.process_errors(coded, asked)
+        return coded
 
-def _receipted(events: Sequence[Told], costs: Sequence[int], requested: int, receipt: Receipt) -> list[bytes]:
+
+def _receipted(telling: Telling, requested: int, receipt: Receipt) -> list[bytes]:
     """The answers, each with what was left after it."""
-    left, answers = receipt.remaining + sum(costs), []
-    for event, cost in zip(events, costs, strict=True):
-        left -= cost
-        answers.append(COST % (event.answer.data, requested, cost, left, receipt.resets_at))
+    left, answers = receipt.remaining + telling.cost, []
+    for event in telling.events:
+        shared = event.answer
+        left -= shared.cost
+        answers.append(COST % (shared.data, requested, shared.cost, left, receipt.resets_at))
     return answers

@@ -53,6 +53,7 @@ class Metering(SchemaExtension):
         """Charge an event of a subscription before it is sent; raises RateLimited, which ends the subscription."""
         meter = self._meter()
         if isinstance(result, Live):
+            result.asked = self.execution_context
             result.toll = EventToll(self, meter) if meter else None
         elif self.live and self.priced and meter and not is_request_error(result.errors):
             await self._charge_event(self.priced, meter, result)
@@ -100,11 +101,12 @@ class EventToll:
         self.requested = metering.priced.estimate if metering.priced else 0
         self._metering = metering
         self._meter = meter
+        self._at_once = meter.at_once()
         self._receipt: tuple[datetime, bytes] | None = None
 
     def at_once(self, points: int) -> Receipt | None:
         """Charge without waiting; None, and nothing is charged, if that cannot be, or too little is left."""
-        charged = self._meter.charge_at_once(points)
+        charged = self._at_once(points)
         if charged is None:
             return None
         remaining, resets_at = charged

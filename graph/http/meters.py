@@ -1,6 +1,6 @@
 """What the endpoint asks of whoever counts: budgets by the minute, and what answers say of them."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -42,6 +42,11 @@ class OverLimit(RateLimited):
         self.standing = standing
 
 
+# Charges points, and tells what is left and when it is whole again; None, and nothing is charged, if too little is left
+# or it cannot be told without waiting.
+AtOnce = Callable[[int], tuple[int, datetime] | None]
+
+
 class Bill(Protocol):
     """What an operation was charged, until it is settled."""
 
@@ -62,11 +67,8 @@ class Meter(Protocol):
     async def charge(self, points: int, by_address: int = 0) -> Bill:
         """Charge points, some to the address as well. Raises RateLimited, or TooComplex if a minute never has them."""
 
-    def charge_at_once(self, points: int) -> tuple[int, datetime] | None:
-        """Charge without waiting, and tell what is left and when it is whole again.
-
-        None, and nothing is charged, if that cannot be, or too little is left.
-        """
+    def at_once(self) -> AtOnce:
+        """What charges points without waiting."""
 
 
 class Gate(Protocol):

@@ -72,7 +72,7 @@ class Events(StrawberryGraphQLCoreExecutionContext):
             executor.context_value = fresh()
         return executor
 
-    def execute_operation(self, serially: bool | None = None) -> Any:
+    def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001 - graphql-core's signature
         """The result of one event, or what delivers the events of a feed."""
         if self.rendering is None:
             return super().execute_operation(serially)

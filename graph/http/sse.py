@@ -1,7 +1,7 @@
 """Server-sent events: graphql-sse, one operation a connection."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -98,13 +98,11 @@ class EventStream:
 class StreamLine:
     """The way to the reader for the answers of a subscription; each is waited for until the reader has taken it."""
 
-    ready = False
-
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    def write(self, answers: Sequence[bytes]) -> None:
-        """Never called, for it is never ready."""
+    def ready(self) -> None:
+        """Never: each event is waited for."""
 
     async def send(self, answer: bytes) -> None:
         """Send one."""

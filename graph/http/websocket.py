@@ -20,8 +20,8 @@ from graph.http.bounds import HttpLimits
 from graph.http.contexts import Context, Contexts
 from graph.http.credentials import of_init
 from graph.http.crowd import Crowd, Crowded
-from graph.http.frames import BadFrame, Frames, Quick
-from graph.http.live import Live
+from graph.http.frames import BadFrame, Frames
+from graph.http.live import Live, Write
 from graph.http.meters import Gate
 from graph.http.origin import origin_of
 from graph.http.pace import Pace
@@ -322,25 +322,21 @@ class SocketLine:
         self._connection = connection
         self._name = name
         self._task = asyncio.current_task()
+        self._quick = connection.frames.quick
         self._head = b'{"id":%b,"type":"next","payload":' % encode(name)
 
-    @property
-    def ready(self) -> bool:
-        """Whether it can be written to without waiting."""
-        return self._quick() is not None
-
-    def _quick(self) -> Quick | None:
-        connection = self._connection
+    def ready(self) -> Write | None:
+        """What sends answers without waiting; none if that cannot be at present."""
+        connection, quick = self._connection, self._quick
         # What was completed may not be sent any more: its name may be another operation's by now.
-        if connection.verdict.done() or connection.running.get(self._name) is not self._task:
+        if quick is None or connection.verdict.done() or connection.running.get(self._name) is not self._task:
             return None
-        return connection.frames.quick
+        return self._write if quick.ready else None
 
-    def write(self, answers: Sequence[bytes]) -> None:
-        """Send all without waiting, if it is ready."""
-        if (quick := self._quick()) is not None:
-            head = self._head
-            quick.write([b"%b%b}" % (head, answer) for answer in answers])
+    def _write(self, answers: Sequence[bytes]) -> None:
+        head = self._head
+        if self._quick is not None:
+            self._quick.write([b"%b%b}" % (head, answer) for answer in answers])
 
     async def send(self, answer: bytes) -> None:
         """Send one, however long that takes. Raises WebSocketDisconnected."""
