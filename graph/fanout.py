@@ -154,6 +154,10 @@ class Feed(ABC):
         """What counts the subscription and its events, while it is open."""
 
     @abstractmethod
+    def reading(self) -> AbstractContextManager[object]:
+        """Around what a group reads and renders, which is no subscriber's own."""
+
+    @abstractmethod
     def listening(self) -> AbstractAsyncContextManager[asyncio.Event]:
         """An event that is set whenever the stream may have grown."""
 
@@ -191,12 +195,17 @@ class Sink(Protocol):
 
 
 def alike(viewer: Viewer, *, personal: bool) -> Viewer:
-    """What viewers who are told the same have in common: all but the session, and if it is `personal`, the user too."""
+    """What viewers who are told the same have in common.
+
+    That is role, place, locale, time zone, and all that they see; and where it is `personal`, user and session too.
+    """
+    common = (
+        viewer
+        if personal
+        else msgspec.structs.replace(viewer, user_id=NOBODY, session_id=NOBODY, authenticated_at=None)
+    )
     return msgspec.structs.replace(
-        viewer,
-        user_id=viewer.user_id if personal else NOBODY,
-        session_id=NOBODY,
-        authenticated_at=None,
+        common,
         last_used_at=None,
         book_ids=tuple(sorted(viewer.book_ids)),
         client_ids=tuple(sorted(viewer.client_ids)),
@@ -376,6 +385,10 @@ class Group:
     async def _go_on(self) -> bool:
         """Read on as the first member; false if there is nothing to read yet."""
         first = self._first
+        with first.feed.reading():
+            return await self._go_on_as(first)
+
+    async def _go_on_as(self, first: Subscriber) -> bool:
         try:
             look = await first.feed.look()
             if not self._sees_as_we(look.viewer, first):

@@ -77,6 +77,10 @@ class Followed(Feed):
         """What counts the subscription and its events."""
         return self._context.services.observer.subscription()
 
+    def reading(self) -> AbstractContextManager[object]:
+        """A span of its own."""
+        return self._context.services.observer.traces.span("events")
+
     def listening(self) -> AbstractAsyncContextManager[asyncio.Event]:
         """The bell of the stream."""
         return self._context.services.doors.bell.listening(self._stream)

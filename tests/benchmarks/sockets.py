@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-SAMPLED: Final = 40
+SAMPLED: Final = 20
 # Where an event carries the moment at which it was due.
 DUE: Final = b'"occurredAt":"'
 PING: Final = 0x89

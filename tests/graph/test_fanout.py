@@ -14,11 +14,13 @@ import pytest
 from domain.access import SYSTEM, Role
 from domain.orders import Order, OrderStatus
 from domain.orders.execution import stream_of
+from graph.app import make_app
 from graph.context import Services
 from graph.execution import Rendering
 from graph.follow import StreamCursor
 from graph.http.schema import Schema
 from graph.ids import id_of
+from graph.schema import make_schema
 from graph.settings import Settings
 from persistence.work import Work
 from tests.factories.firm import Make, SignedIn
@@ -165,9 +167,9 @@ async def test_who_shares(floor: Floor) -> None:
     async with floor.watching(advisor, tab, colleague):
         assert floor.groups == 1
     assert floor.groups == 0
-    async with floor.watching(advisor, tab, colleague, document=PERSONAL):
-        # What may depend on the user is shared by the sessions of one alone.
-        assert floor.groups == 2
+    async with floor.watching(advisor, advisor, tab, colleague, document=PERSONAL):
+        # What may depend on who asks is shared within one session alone.
+        assert floor.groups == 3
 
 
 @pytest.mark.parametrize(
@@ -419,3 +421,16 @@ async def test_no_viewer_is_told_of_sessions_that_do_not_stand(floor: Floor) -> 
     assert set(found) == set(sessions[:2])
     for session, viewer in found.items():
         assert viewer == await floor.services.doors.viewer(session, floor.services.doors.clock())
+
+
+async def test_what_is_not_planned_is_followed_by_each_alone(floor: Floor, settings: Settings) -> None:
+    app = make_app(settings, floor.services, schema=make_schema(planned=False))
+    async with served(app) as address, socket_to(address, floor.desk.advisor.token) as socket:
+        await socket.subscribe(WATCH, portfolio=floor.portfolio)
+        await asyncio.sleep(0.5)
+        await floor.happen([1, 2])
+        first = (await socket.next())["orderEvents"]
+        assert (first["version"], await heard(socket)) == (1, 2)
+        assert floor.groups == 0
+        await socket.subscribe(WATCH, "again", portfolio=floor.portfolio, after=first["cursor"])
+        assert await heard(socket) == 2
