@@ -1,184 +1,21 @@
-"""Fan-out: subscribers who ask alike and may see alike follow a stream together, and each event is rendered once.
-
-Whoever begins at a cursor catches up alone, then joins the group of those who asked the same with the same rights. A
-group reads as its first member sees, and before anything leaves it, one statement asks for all members at once whether
-their sessions stand and what they may see now: whoever may see anything else than what was rendered is not told it,
-but goes on alone from its own place, and joins those who see the same. So rights are as fresh as if each read for
-itself.
-
-Nothing waits for a slow reader. What it does not take waits in a queue of its own; when that is full, it falls out of
-the group and catches up from the log.
-"""
+"""Who follows: subscribers, alone or in a group of those who ask alike and see alike."""
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Hashable, Iterator, Sequence
 from contextvars import Context as Variables
-from datetime import datetime
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 from uuid import UUID
 
-import msgspec
-from graphql import GraphQLError
-
-from domain.access import NOBODY, Viewer
+from domain.access import Viewer
 from domain.errors import Unauthenticated
-from graph.observing import Subscribed
+from graph.fanout.feeds import Batch, Feed, Rendering, Telling, Told, alike, rendered
 
 # Of one subscriber; what is rendered is the same bytes for all of them.
 MOST_WAITING: Final = 200
 MOST_WAITING_BYTES: Final = 1_048_576
-
-
-class Happening(msgspec.Struct, frozen=True):
-    """An event of a stream: its place there, and what a subscription's field gives of it."""
-
-    place: int
-    occurred_at: datetime
-    source: Any
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """Events that were read at once, the place that the stream has come to with them, and the fault that ends it."""
-
-    events: Sequence[Happening]
-    place: int
-    fault: Exception | None = None
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """An event as it is answered to all who asked alike: its data in JSON, what went wrong, and its cost in points."""
-
-    data: bytes
-    errors: Sequence[GraphQLError] | None
-    cost: int
-
-
-class Rendering(Protocol):
-    """How the events of a subscription are executed.
-
-    Renderings of an equal `key` give the same to the same viewer; and to all with the same rights, unless they are
-    `personal`.
-    """
-
-    personal: bool
-
-    @property
-    def key(self) -> Hashable:
-        """What it depends on."""
-
-    async def all(self, sources: Sequence[Any], context: Any) -> Sequence[Answer]:
-        """The answers to events that came together."""
-
-
-class Told(msgspec.Struct, frozen=True):
-    """An event as all of a group are told it."""
-
-    place: int
-    occurred_at: datetime
-    answer: Answer
-
-
-class Telling(msgspec.Struct, frozen=True):
-    """Events that a group is told at once, and the place that it has come to with them."""
-
-    events: Sequence[Told]
-    place: int
-    # What is the same for all who are told it: the points of all events together, and whether anything went wrong.
-    cost: int
-    flawless: bool
-
-    @classmethod
-    def of(cls, events: Sequence[Told], place: int) -> Self:
-        """Sum them up."""
-        answers = [event.answer for event in events]
-        return cls(events, place, sum(each.cost for each in answers), not any(each.errors for each in answers))
-
-    def after(self, place: int) -> "Telling":
-        """What of it comes after a place."""
-        if not self.events or self.events[0].place > place:
-            return self
-        return Telling.of([event for event in self.events if event.place > place], self.place)
-
-
-class Look(Protocol):
-    """What one subscriber sees of its stream at a moment."""
-
-    @property
-    def viewer(self) -> Viewer:
-        """Whoever it is, with the rights of that moment."""
-
-    @property
-    def context(self) -> Any:
-        """What resolvers find in `info.context`."""
-
-    async def since(self, place: int) -> Batch | None:
-        """What follows a place; None if there is nothing yet. Raises Unauthenticated."""
-
-
-class Feed(ABC):
-    """A stream as one subscriber has asked for it."""
-
-    # Whether it begins at a cursor, which may lie far back.
-    resumed: bool
-    # Both are known when it has begun. Feeds of an equal key give the same to whoever has the same rights.
-    key: Hashable
-    session: UUID
-
-    @property
-    @abstractmethod
-    def fanout(self) -> "Fanout":
-        """The groups that it may be followed in."""
-
-    @abstractmethod
-    async def begin(self) -> int:
-        """The place to begin after. Raises what says that there is none."""
-
-    @abstractmethod
-    async def look(self) -> Look:
-        """What the subscriber sees at this moment. Raises Unauthenticated."""
-
-    @abstractmethod
-    async def standing(self, sessions: Collection[UUID]) -> Mapping[UUID, Viewer]:
-        """The viewers of those of these sessions that stand at this moment."""
-
-    @property
-    @abstractmethod
-    def now(self) -> datetime:
-        """The present moment."""
-
-    @abstractmethod
-    def subscription(self) -> AbstractContextManager[Subscribed]:
-        """What counts the subscription and its events, while it is open."""
-
-    @abstractmethod
-    def reading(self) -> AbstractContextManager[object]:
-        """Around what a group reads and renders, which is no subscriber's own."""
-
-    @abstractmethod
-    def listening(self) -> AbstractAsyncContextManager[asyncio.Event]:
-        """An event that is set whenever the stream may have grown."""
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        """What the field gives of each event, for the subscriber alone."""
-        place, live = await self.begin(), False
-        # The listener stands before the first look, so that nothing falls between the two.
-        async with self.listening() as rung:
-            with self.subscription() as subscribed:
-                while True:
-                    rung.clear()
-                    while batch := await (await self.look()).since(place):
-                        for event in batch.events:
-                            subscribed.delivers(self.now - event.occurred_at if live else None)
-                            yield event.source
-                            subscribed.delivered(1)
-                        if batch.fault:
-                            raise batch.fault
-                        place = batch.place
-                    live = True
-                    await rung.wait()
+# Of all members' writes: some ten milliseconds.
+MOST_AT_ONCE: Final = 2_500
 
 
 class Sink(Protocol):
@@ -192,33 +29,6 @@ class Sink(Protocol):
 
     async def send(self, event: Told, *, live: bool) -> None:
         """Take one, however long it takes; `live` unless it is caught up with. Raises what ends the subscription."""
-
-
-def alike(viewer: Viewer, *, personal: bool) -> Viewer:
-    """What viewers who are told the same have in common.
-
-    That is role, place, locale, time zone, and all that they see; and where it is `personal`, user and session too.
-    """
-    common = (
-        viewer
-        if personal
-        else msgspec.structs.replace(viewer, user_id=NOBODY, session_id=NOBODY, authenticated_at=None)
-    )
-    return msgspec.structs.replace(
-        common,
-        last_used_at=None,
-        book_ids=tuple(sorted(viewer.book_ids)),
-        client_ids=tuple(sorted(viewer.client_ids)),
-        glass_ids=tuple(sorted(viewer.glass_ids)),
-    )
-
-
-async def rendered(rendering: Rendering, batch: Batch, context: Any) -> list[Told]:
-    """The events of a batch, as whoever's context it is may see them."""
-    if not batch.events:
-        return []
-    answers = await rendering.all([event.source for event in batch.events], context)
-    return [Told(event.place, event.occurred_at, answer) for event, answer in zip(batch.events, answers, strict=True)]
 
 
 class Subscriber:
@@ -303,10 +113,15 @@ class Subscriber:
 
         Those that were taken already are left out.
         """
-        if self.parted or telling.place <= self._place:
+        if self.parted or self._fault or telling.place <= self._place:
             return False
         new = telling.after(self._place)
-        if self._busy or not self._put(new):
+        try:
+            taken = not self._busy and self._put(new)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this subscription alone
+            self.end(error, now=True)
+            return False
+        if not taken:
             self._busy = True
             self._wait(new)
             return False
@@ -407,7 +222,9 @@ class Group:
         """Tell a batch that was read as one of the members to all who may see it now."""
         told = await rendered(reader.rendering, batch, context)
         await self._check(reader.feed)
-        self.hand(Telling.of(told, batch.place))
+        for telling in _slices(told, batch.place, most=max(1, MOST_AT_ONCE // max(1, len(self.members)))):
+            self.hand(telling)
+            await asyncio.sleep(0)
         if batch.fault:
             for member in list(self.members):
                 self._end(member, batch.fault, now=False)
@@ -448,6 +265,13 @@ class Group:
     def _end(self, member: Subscriber, fault: Exception, *, now: bool = True) -> None:
         self.leave(member)
         member.end(fault, now=now)
+
+
+def _slices(told: Sequence[Told], place: int, *, most: int) -> Iterator[Telling]:
+    """The events, some at a time, so that others have their turn in between."""
+    for at in range(0, max(1, len(told)), most):
+        part = told[at : at + most]
+        yield Telling.of(part, part[-1].place if at + most < len(told) else place)
 
 
 class Fanout:
