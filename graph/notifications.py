@@ -239,11 +239,12 @@ class NotificationSubscriptions:
         ] = None,
     ) -> AsyncIterable[Arrival]:
         """Follow the viewer's own stream."""
+        context = info.context
 
         async def opened() -> str:
-            return user_stream((await info.context.viewer()).user_id)
+            return user_stream((await context.viewer()).user_id)
 
-        return Followed(info.context, opened, after, arrivals)
+        return Followed(context, opened, after, arrivals)
 
 
 async def arrivals(context: Context, events: Sequence[Event]) -> Batch:

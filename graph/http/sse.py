@@ -67,9 +67,11 @@ class EventStream:
         try:
             async for result in self.results:
                 if isinstance(result, Live):
+                    # It may go on for hours, and needs nothing more of what began it.
+                    await self.results.aclose()
                     await result.deliver(StreamLine(send))
-                else:
-                    await _send(send, _event(encode(payload(result))))
+                    break
+                await _send(send, _event(encode(payload(result))))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told, and it is logged
             await _send(send, _event(self._error(error)))
         await _send(send, COMPLETE, more=False)

@@ -269,30 +269,38 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
 
     async def _run(self, name: str, operation: Operation, session: Context) -> None:
         try:
-            operation.check()
-            context = session.fresh()
-            if context.meter is not None:
-                await context.meter.request()
-            await context.used()
-            results = await self.schema.stream(
-                operation.query,
-                variable_values=operation.variables,
-                context_value=context,
-                operation_name=operation.name,
-                operation_extensions=operation.extensions,
-            )
-            async with aclosing(results):
-                async for result in results:
-                    if isinstance(result, Live):
-                        await result.deliver(SocketLine(self, name))
-                    elif not await self._next(name, cast("ExecutionResult", result)):
-                        return
-            await self._finish(name, {"type": "complete"})
+            answered = await self._answered(name, operation, session)
+            if isinstance(answered, Live):
+                await answered.deliver(SocketLine(self, name))
+            if answered:
+                await self._finish(name, {"type": "complete"})
         except WebSocketDisconnected:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this operation alone, and it is logged
             with suppress(WebSocketDisconnected):
                 await self._fail(name, error)
+
+    async def _answered(self, name: str, operation: Operation, session: Context) -> "bool | Live":
+        """Whether it ran to its end; or what is to be delivered from then on, nothing else being kept of it."""
+        operation.check()
+        context = session.fresh()
+        if context.meter is not None:
+            await context.meter.request()
+        await context.used()
+        results = await self.schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=context,
+            operation_name=operation.name,
+            operation_extensions=operation.extensions,
+        )
+        async with aclosing(results):
+            async for result in results:
+                if isinstance(result, Live):
+                    return result
+                if not await self._next(name, cast("ExecutionResult", result)):
+                    return False
+        return True
 
     async def _next(self, name: str, result: ExecutionResult) -> bool:
         """Send a result; false if it says that the operation could not go on, which is the last word on it."""

@@ -107,13 +107,14 @@ class OrderSubscriptions:
         ] = None,
     ) -> AsyncIterable[OrderChange]:
         """Follow the portfolio's stream; NotFound for one that the viewer does not see."""
+        context = info.context
 
         async def opened() -> str:
             portfolio = decode(portfolio_id, "portfolio", "portfolioId")
-            await info.context.read(Portfolios.one, portfolio)
+            await context.read(Portfolios.one, portfolio)
             return stream_of(portfolio)
 
-        return Followed(info.context, opened, after, changes)
+        return Followed(context, opened, after, changes)
 
 
 async def changes(context: Context, events: Sequence[Event]) -> Batch:
