@@ -22,6 +22,7 @@ from domain.providers.gateway import SignInProviders
 from domain.service_accounts import is_key, key_digest
 from domain.transactions import LargeAmounts
 from domain.work import Work
+from graph.fanout import Fanout
 from graph.http.meters import Standing
 from graph.keys import KnownKeys
 from graph.loading import Load, Loader
@@ -62,6 +63,7 @@ class Services(msgspec.Struct, frozen=True):
     # How many subscriptions read at once: all others wait here, without a time limit and without keeping the pool
     # from requests, when something wakes thousands of them.
     turns: asyncio.Semaphore
+    fanout: Fanout = msgspec.field(default_factory=Fanout)
 
 
 class Context:

@@ -1,7 +1,6 @@
 """Notifications: read, marked, and followed live."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -20,10 +19,11 @@ from graph.batching import batched
 from graph.books import Book
 from graph.break_glass import GlassAccess
 from graph.clients import Client
-from graph.context import Info
+from graph.context import Context, Info
 from graph.cost import cost
 from graph.described import enum, input_, type_
-from graph.follow import StreamCursor, follow, patiently
+from graph.fanout import Batch, Happening
+from graph.follow import Followed, StreamCursor
 from graph.identity import User
 from graph.ids import decode
 from graph.inputs import camel
@@ -35,6 +35,7 @@ from persistence.announcements import Announcements
 from persistence.books import Books
 from persistence.break_glass import GlassAccesses
 from persistence.clients import Clients
+from persistence.events import Event
 from persistence.identity import Identities
 from persistence.notifications import Notifications
 from persistence.orders import Orders
@@ -236,15 +237,27 @@ class NotificationSubscriptions:
                 "older than the log keeps (30 days), CURSOR_EXPIRED."
             ),
         ] = None,
-    ) -> AsyncIterator[Arrival]:
+    ) -> AsyncIterable[Arrival]:
         """Follow the viewer's own stream."""
-        viewer = await info.context.viewer()
-        async with aclosing(follow(info.context, user_stream(viewer.user_id), after)) as news:
-            async for events in news:
-                # Rights are asked again at each reading; nothing is held while the socket takes what was read.
-                ids = [event.entity_id for event in events]
-                found = await patiently(info.context, Notifications.by_ids, ids)
-                told = {notification.id: notification for notification in found}
-                for event in events:
-                    if event.entity_id in told:
-                        yield Arrival(StreamCursor(event.stream, event.seq).encode(), told[event.entity_id])
+        context = info.context
+
+        async def opened() -> str:
+            return user_stream((await context.viewer()).user_id)
+
+        return Followed(context, opened, after, arrivals)
+
+
+async def arrivals(context: Context, events: Sequence[Event]) -> Batch:
+    """The notifications that events tell of, as far as the viewer sees them."""
+    found = await context.read(Notifications.by_ids, [event.entity_id for event in events])
+    seen = {notification.id: notification for notification in found}
+    told = [
+        Happening(
+            event.seq,
+            event.occurred_at,
+            Arrival(StreamCursor(event.stream, event.seq).encode(), seen[event.entity_id]),
+        )
+        for event in events
+        if event.entity_id in seen
+    ]
+    return Batch(told, events[-1].seq)

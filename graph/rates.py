@@ -11,7 +11,7 @@ from limits import RateLimitItemPerMinute
 from domain.clock import Clock
 from domain.errors import TooComplex
 from domain.origin import network_of
-from graph.http.meters import OverLimit, Standing
+from graph.http.meters import AtOnce, OverLimit, Standing
 from persistence.rates import Limiter, Window, Windows
 
 
@@ -106,6 +106,17 @@ class Rates:
             )
         return window
 
+    def at_once(self, caller: Caller) -> AtOnce:
+        """What charges points without waiting."""
+        item, take = self._costs[caller.kind], self._limiter.windows.take_at_once
+        key, most, seconds = item.key_for(caller.key), item.amount, item.get_expiry()
+
+        def charge(points: int) -> tuple[int, datetime] | None:
+            window = take(key, most, seconds, points)
+            return (most - window.used, window.ends_at) if window is not None and window.taken else None
+
+        return charge
+
     async def give_back(self, caller: Caller, window: Window, points: int) -> Standing:
         """Give back to the window that was taken from; less than nothing is taken whatever is left."""
         item = self._costs[caller.kind]
@@ -164,3 +175,7 @@ class Meter:
         if by_address and self._caller.kind is not Kind.ADDRESS:
             await self._rates.take(Caller.at(self._address), by_address)
         return Bill(self._rates, self._caller, await self._rates.take(self._caller, points), points)
+
+    def at_once(self) -> AtOnce:
+        """What charges points without waiting."""
+        return self._rates.at_once(self._caller)

@@ -33,6 +33,7 @@ from graph.settings import Settings, SettingsError
 from graph.supervisor import supervise
 from graph.tls import Certificate
 from graph.wire import Wire
+from graph.wire_sockets import SocketWire
 from graph.worker import Worker
 from persistence import demo
 from persistence.audit import keep_sealing
@@ -195,6 +196,9 @@ def _server(
         access_log=False,
         server_header=False,
         http=Wire,
+        ws=SocketWire,
+        # What is encoded once for all of them is not compressed for each: that costs more than all the rest.
+        ws_per_message_deflate=False,
         ws_max_size=HttpLimits().message_bytes,
         # Messages of a socket that wait to be read; each may be as long as that.
         ws_max_queue=8,

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 from uuid import UUID
@@ -92,6 +92,11 @@ class Doors:
         """
         async with self.database.untold() as lent:
             return await Identities(lent).viewer(session_id, now)
+
+    async def viewers(self, session_ids: Sequence[UUID], now: datetime) -> Mapping[UUID, Viewer]:
+        """Whoever each of these sessions belongs to, in one statement; those that have ended are left out."""
+        async with self.database.untold() as lent:
+            return await Identities(lent).viewers(session_ids, now)
 
     async def write(
         self,

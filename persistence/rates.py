@@ -55,6 +55,10 @@ class Windows(Storage):
     async def take(self, key: str, most: int, seconds: float, amount: int) -> Window:
         """Take the amount, unless the window would then hold more than `most`; all or nothing."""
 
+    def take_at_once(self, key: str, most: int, seconds: float, amount: int) -> Window | None:  # noqa: ARG002 - for who can
+        """As `take`, without waiting; None, and nothing is taken, where that cannot be."""
+        return None
+
     @abstractmethod
     async def give_back(self, key: str, ends_at: datetime, amount: int) -> Window:
         """Give back to the window with this end, if it has not ended; an amount below zero takes whatever is left."""
@@ -105,6 +109,10 @@ class MemoryWindows(Windows):
         self._swept = clock()
 
     async def take(self, key: str, most: int, seconds: float, amount: int) -> Window:
+        """As declared above."""
+        return self.take_at_once(key, most, seconds, amount)
+
+    def take_at_once(self, key: str, most: int, seconds: float, amount: int) -> Window:
         """As declared above."""
         now = self._clock()
         self._sweep(now)

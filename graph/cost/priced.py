@@ -69,6 +69,14 @@ class Priced(msgspec.Struct, frozen=True):
         """What an answer has cost, by the lengths of the lists that really came."""
         return points(_came(self.fields, [data] if data else []))
 
+    @property
+    def whole(self) -> int | None:
+        """What an answer costs to which everything has come, in hundredths; none if that depends on how long lists are.
+
+        No answer costs more.
+        """
+        return _whole(self.fields)
+
 
 def price(
     weights: Weights,
@@ -97,6 +105,16 @@ def _total(field: Field) -> int:
     """A field's part of its parent's cost; of `nodes` and `edges`, for one row."""
     count = field.weight.size if field.weight.kind is Kind.LIST else 1
     return _bounded(field.weight.own + (count if isinstance(count, int) else 1) * field.object_cost)
+
+
+def _whole(fields: Iterable[Field]) -> int | None:
+    total = 0
+    for field in fields:
+        beneath = _whole(field.fields)
+        if beneath is None or field.weight.kind not in {Kind.SCALAR, Kind.ONE}:
+            return None
+        total += field.weight.own + field.weight.each + beneath
+    return total
 
 
 def _came(fields: Iterable[Field], parents: Sequence[Mapping[str, Any]]) -> int:

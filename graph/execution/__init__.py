@@ -5,14 +5,25 @@ values that one field has for all objects of a level are one column, which is re
 at once. What resolvers look like does not change, and neither do answers: errors, nulls and partial answers come out
 as graphql-core has them, which a differential test holds.
 
-`documents` keeps parsed documents and plans, `compiling` makes plans of them (`plan`), `run` is one execution,
+`documents` keeps parsed documents and plans, `compiling` makes plans of them (`plan`), `run` is one execution, `events`
+are those of a subscription,
 `reading` gets values, `completing` turns them into the answer (`leaves`: scalars), `places` tells errors where they
 are.
 """
 
 from graph.execution.documents import Document, Documents, digest_of
+from graph.execution.events import Rendering
 from graph.execution.extension import Asked, PlannedExecution
 from graph.execution.run import Planned
 from graph.execution.subject import Host
 
-__all__ = ["Asked", "Document", "Documents", "Host", "Planned", "PlannedExecution", "digest_of"]
+__all__ = [
+    "Asked",
+    "Document",
+    "Documents",
+    "Host",
+    "Planned",
+    "PlannedExecution",
+    "Rendering",
+    "digest_of",
+]

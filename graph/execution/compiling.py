@@ -5,13 +5,14 @@ them. Objects whose type is known are planned at once; behind an interface or a 
 object of it turns up.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 from graphql import (
     GraphQLAbstractType,
     GraphQLError,
+    GraphQLField,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
@@ -37,10 +38,25 @@ from graph.execution.completing import Completion, Leaves, Lists, NonNull, Nulla
 from graph.execution.leaves import is_decimal
 from graph.execution.needs import NOTHING, Needs, columns_of, only_shown
 from graph.execution.plan import Field, Level
-from graph.execution.reading import Attribute, Reader, TypeName, reader_of
+from graph.execution.reading import Attribute, Computed, Method, Reader, TypeName, reader_of
 from graph.execution.subject import Subject
 
 TYPENAME: Final = "__typename"
+
+
+class Source:
+    """The event itself: what a subscription's field gives of it."""
+
+    waits = False
+    reads: Needs = None
+
+    async def __call__(self, run: Any, field: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a reader's signature
+        """The events as they came."""
+        return objects
+
+
+# What these give is told by the object alone, whoever asks.
+IMPERSONAL: Final = (Source, TypeName, Attribute, Computed, Method)
 
 
 class Unplanned(Exception):  # noqa: N818 - no error: the operation runs on graphql-core
@@ -48,15 +64,19 @@ class Unplanned(Exception):  # noqa: N818 - no error: the operation runs on grap
 
 
 class Beneath(msgspec.Struct, frozen=True):
-    """How what a field gives is completed, whether that may have to wait, and what is read of its rows."""
+    """How what a field gives is completed, whether that may have to wait, and what is read of its rows.
+
+    It is `personal` if who asks may make a difference to any of it.
+    """
 
     complete: Completion
     waits: bool
     rows: Needs
+    personal: bool = False
 
     def within(self, wrapper: Callable[[Completion], Completion]) -> "Beneath":
         """The same in a list, or where null may or may not stand."""
-        return Beneath(wrapper(self.complete), self.waits, self.rows)
+        return Beneath(wrapper(self.complete), self.waits, self.rows, self.personal)
 
 
 class Compiler:
@@ -74,7 +94,7 @@ class Compiler:
         """What is asked of the root. Raises Unplanned."""
         kind = self._operation.operation
         root = self.schema.get_root_type(kind)
-        if root is None or kind is OperationType.SUBSCRIPTION:
+        if root is None:
             raise Unplanned(kind.value)
         grouped, *_ = collect_fields(
             self.schema, self._fragments, self._conditions, root, self._operation, hide_suggestions=True
@@ -108,7 +128,7 @@ class Compiler:
         beneath = self._beneath(definition.type, details, weight.each if weight else 0)
         read: Reader = TypeName()
         if name != TYPENAME:
-            read = reader_of(definition, handled=self._host.handled, rows=beneath.rows)
+            read = self._reader(parent, definition, beneath.rows)
         return Field(
             key=key,
             parent=parent,
@@ -120,7 +140,14 @@ class Compiler:
             spends=weight.own if weight else 0,
             reads=_reads(read, definition.type, columns_of(parent)),
             rows=beneath.rows,
+            personal=beneath.personal or not isinstance(read, IMPERSONAL),
         )
+
+    def _reader(self, parent: GraphQLObjectType, definition: GraphQLField, rows: Needs) -> Reader:
+        """How a field is had; a subscription's own is what it is executed for."""
+        if parent is self.schema.subscription_type:
+            return Source()
+        return reader_of(definition, handled=self._host.handled, rows=rows)
 
     def _beneath(self, kind: GraphQLOutputType, details: list[FieldDetails], each: int) -> Beneath:
         """What stands beneath a field of this type."""
@@ -134,12 +161,12 @@ class Compiler:
         if is_leaf_type(kind):
             return Beneath(Leaves(kind), waits=False, rows=NOTHING)
         if is_abstract_type(kind):
-            return Beneath(Objects(AnyOf(self, kind, details, each)), waits=True, rows=None)
+            return Beneath(Objects(AnyOf(self, kind, details, each)), waits=True, rows=None, personal=True)
         if not is_object_type(kind):
             raise TypeError(f"{get_named_type(kind)} is no type of an answer")
         levels = OneOf(self, kind, details, each)
         rows = levels.level.needs if columns_of(kind) else levels.level.rows
-        return Beneath(Objects(levels), waits=levels.level.waits, rows=rows)
+        return Beneath(Objects(levels), levels.level.waits, rows, levels.level.personal)
 
 
 def _reads(read: Reader, kind: GraphQLOutputType, columns: frozenset[str]) -> Needs:

@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
 from graphql import (
@@ -10,6 +11,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
+    Node,
     OperationDefinitionNode,
     VariableNode,
     Visitor,
@@ -85,6 +87,37 @@ class _Reading(Visitor):
         self.introspects = self.introspects or node.name.value in {"__schema", "__type"}
 
 
+def beneath(subject: Subject) -> frozenset[str]:
+    """The variables that answers depend on, but for those that only the root's own arguments do."""
+    used = _Used()
+    for node in (*subject.operation.selection_set.selections, *subject.fragments.values()):
+        for part in _parts(node):
+            visit(part, used)
+    return frozenset(used.names)
+
+
+def _parts(node: Node) -> Iterator[Node]:
+    """A field without its arguments; anything else whole."""
+    if not isinstance(node, FieldNode):
+        yield node
+        return
+    yield from node.directives or ()
+    if node.selection_set is not None:
+        yield node.selection_set
+
+
+class _Used(Visitor):
+    """Collects the names of variables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        """Note one."""
+        self.names.add(node.name.value)
+
+
 class Operation:
     """One operation of a valid document; its plans and prices are made once, and kept with those of all others."""
 
@@ -93,6 +126,11 @@ class Operation:
         self._document = document
         self._memory = memory
         self._declared = [each.variable.name.value for each in subject.operation.variable_definitions or ()]
+
+    @cached_property
+    def beneath(self) -> frozenset[str]:
+        """The variables that a subscription's answers may depend on: all but those that its own field alone has."""
+        return beneath(self.subject)
 
     def plan(self, variables: VariableValues) -> Level:
         """The plan for what the variables decide. Raises Unplanned."""

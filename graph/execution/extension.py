@@ -6,13 +6,15 @@ It sets the result before graphql-core would make one.
 import dataclasses
 from typing import Any, Final
 
-from graphql import ExecutionResult, OperationType
-from graphql.execution.values import get_variable_values
+from graphql import ExecutionResult, GraphQLError, OperationType
+from graphql.execution.values import VariableValues, get_variable_values
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext
 
 from graph.execution.compiling import Unplanned
 from graph.execution.documents import Document, Operation
+from graph.execution.events import Rendering
+from graph.execution.plan import Level
 from graph.execution.run import Run
 
 MOST_COERCION_ERRORS: Final = 50
@@ -30,9 +32,10 @@ class Asked(ExecutionContext):
 
 
 class PlannedExecution(SchemaExtension):
-    """Runs queries and mutations by their plans; stands last, for whatever may refuse an operation must come before.
+    """Runs operations by their plans; stands last, for whatever may refuse an operation must come before.
 
-    What is not planned is left to graphql-core.
+    What is not planned is left to graphql-core, and so is the beginning of a subscription: the root value that it
+    begins with says how its events are executed.
     """
 
     execution_context: Asked
@@ -42,24 +45,45 @@ class PlannedExecution(SchemaExtension):
         context = self.execution_context
         operation = context.document.operation(context.operation_name) if context.document else None
         if operation is not None and operation.subject.operation.operation is OperationType.SUBSCRIPTION:
-            context.stock_because = "subscription"
+            context.root_value = self._rendering(operation)
         elif operation is not None:
             context.result = await self._result(operation)
 
     async def _result(self, operation: Operation) -> Any:
-        context, subject = self.execution_context, operation.subject
-        variables = get_variable_values(
+        context = self.execution_context
+        variables = self._variables(operation)
+        if isinstance(variables, list):
+            context.stock_because = None
+            return ExecutionResult(None, variables)
+        level = self._plan(operation, variables)
+        if level is None:
+            return None
+        return await Run(operation.subject, variables, context.context, context.root_value).result(level)
+
+    def _rendering(self, operation: Operation) -> Rendering | None:
+        """How events are executed; none if that is graphql-core's, as it is to refuse variables."""
+        variables = self._variables(operation)
+        if isinstance(variables, list):
+            return None
+        level = self._plan(operation, variables)
+        given = self.execution_context.variables or {}
+        return None if level is None else Rendering(operation, level, variables, given)
+
+    def _variables(self, operation: Operation) -> VariableValues | list[GraphQLError]:
+        subject = operation.subject
+        return get_variable_values(
             subject.host.schema,
             subject.operation.variable_definitions or (),
-            context.variables or {},
+            self.execution_context.variables or {},
             max_errors=MOST_COERCION_ERRORS,
         )
+
+    def _plan(self, operation: Operation, variables: VariableValues) -> Level | None:
+        """The plan; none for what is not planned, of which the reason is noted."""
+        context = self.execution_context
         context.stock_because = None
-        if isinstance(variables, list):
-            return ExecutionResult(None, variables)
         try:
-            level = operation.plan(variables)
+            return operation.plan(variables)
         except Unplanned as reason:
             context.stock_because = str(reason)
             return None
-        return await Run(subject, variables, context.context, context.root_value).result(level)

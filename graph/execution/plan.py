@@ -18,7 +18,8 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     """A field as a document asks for it of one type.
 
     `spends` is what it costs for each object that it is asked of, in hundredths of a point (`graph/cost`), `reads` the
-    columns of the object that it reads, and `rows` those that are read of the rows that it leads to.
+    columns of the object that it reads, and `rows` those that are read of the rows that it leads to. It is `personal`
+    if who asks may make a difference to what it gives.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     spends: int
     reads: Needs
     rows: Needs
+    personal: bool
 
     async def column(self, run: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """What stands under the field's key, for each object."""
@@ -48,6 +50,7 @@ class Level:
         self.fields = tuple(fields)
         self.serially = serially
         self.waits = any(field.waits for field in fields)
+        self.personal = any(field.personal for field in fields)
         self._shape = shape_of(tuple(field.key for field in fields))
         self._spends = sum(field.spends for field in fields)
         self.needs = together(field.reads for field in fields)
@@ -65,8 +68,9 @@ class Level:
 
         together = self._waiting if len(self._waiting) > 1 and not self.serially else ()
         columns = [() if at in together else await column(at) for at in range(len(self.fields))]
-        for at, came in zip(together, await asyncio.gather(*map(column, together)), strict=True):
-            columns[at] = came
+        if together:
+            for at, came in zip(together, await asyncio.gather(*map(column, together)), strict=True):
+                columns[at] = came
         rows: list[Any] = list(map(self._shape, *columns)) if columns else [self._shape() for _ in objects]
         for under in beneath:
             for at, error in under.failures.items():

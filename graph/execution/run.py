@@ -70,6 +70,17 @@ class Run:
             self.failed(error, ())
         return Planned(data, self.errors or None, self._spent)
 
+    async def rows(self, level: Level, roots: Sequence[Any]) -> Sequence[Any]:
+        """Execute for several roots at once; nothing if anything fails, for an error is told of one answer."""
+        spots = Spots(NOWHERE, ROOT)
+        rows = await level(self, roots, spots)
+        return () if spots.failures or self.errors else rows
+
+    @property
+    def spent(self) -> int:
+        """What came has cost, in hundredths."""
+        return self._spent
+
     def spend(self, hundredths: int) -> None:
         """Count what has come."""
         self._spent += hundredths

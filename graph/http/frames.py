@@ -1,6 +1,7 @@
 """The frames of a socket: texts that hold JSON, and nothing else."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Final, Protocol
 
 from starlette.websockets import WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter
@@ -10,6 +11,8 @@ from domain.errors import Invalid
 from graph.http.response import encode
 from graph.http.values import decode_json
 
+# The extension of ASGI by which our own protocol is written to (`graph/wire_sockets.py`).
+QUICK: Final = "steward.quick"
 # The most that a close frame carries, in bytes.
 LONGEST_REASON = 123
 
@@ -21,6 +24,17 @@ class BadFrame(Exception):  # noqa: N818 - the client's fault
         super().__init__(reason)
         self.code = code
         self.reason = reason
+
+
+class Quick(Protocol):
+    """A way to send messages without waiting."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the client takes messages as fast as they come."""
+
+    def write(self, texts: Sequence[bytes]) -> None:
+        """Send messages, if it is ready."""
 
 
 class Frames(ASGIWebSocketAdapter):
@@ -44,10 +58,20 @@ class Frames(ASGIWebSocketAdapter):
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         """Send a message as text. Raises Strawberry's WebSocketDisconnected once either side has closed."""
+        await self.send(encode(message))
+
+    async def send(self, text: bytes) -> None:
+        """Send what is encoded already, likewise."""
         try:
-            await self.ws.send_text(encode(message).decode())
+            await self.ws.send_text(text.decode())
         except (WebSocketDisconnect, RuntimeError) as error:
             raise WebSocketDisconnected from error
+
+    @property
+    def quick(self) -> "Quick | None":
+        """A way to send that does not wait, where the server has one."""
+        quick: Quick | None = self.ws.scope.get("extensions", {}).get(QUICK)
+        return quick
 
     async def close(self, code: int, reason: str) -> None:
         """Close, unless it has happened; the reason is cut to what fits."""

@@ -1,6 +1,7 @@
 """Operations are priced before they run, refused or charged, and settled when it is known what they gave."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from graphql import OperationType
@@ -11,6 +12,7 @@ from domain.errors import TooComplex
 from graph.cost import Priced, points
 from graph.errors import is_request_error
 from graph.execution import Asked, Planned
+from graph.http.live import Event, Live, Receipt
 from graph.http.meters import Meter, Standing
 
 
@@ -50,28 +52,26 @@ class Metering(SchemaExtension):
     async def on_stream_result(self, result: Any) -> AsyncIterator[None]:
         """Charge an event of a subscription before it is sent; raises RateLimited, which ends the subscription."""
         meter = self._meter()
-        if self.live and self.priced and meter and not is_request_error(result.errors):
+        if isinstance(result, Live):
+            result.asked = self.execution_context
+            result.toll = EventToll(self, meter) if meter else None
+        elif self.live and self.priced and meter and not is_request_error(result.errors):
             await self._charge_event(self.priced, meter, result)
         yield
 
     async def _charge_event(self, priced: Priced, meter: Meter, result: Any) -> None:
         actual = max(1, actual_cost(priced, result))
+        result.extensions = {**(result.extensions or {}), "cost": await self.charge(meter, actual)}
+
+    async def charge(self, meter: Meter, actual: int) -> dict[str, Any]:
+        """Charge an event, and give what its answer says of it; raises RateLimited."""
         bill = await meter.charge(actual)
         self.told = actual, bill.standing
-        result.extensions = {**(result.extensions or {}), **self.get_results()}
+        return self._cost(*self.told)
 
     def get_results(self) -> dict[str, Any]:
         """What the answer says of its cost."""
-        if self.told is None:
-            return {}
-        actual, standing = self.told
-        cost = {
-            "requested": self.priced.estimate if self.priced else actual,
-            "actual": actual,
-            "remaining": standing.remaining,
-            "resetAt": standing.resets_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        }
-        return {"cost": cost}
+        return {"cost": self._cost(*self.told)} if self.told else {}
 
     def _price(self) -> Priced:
         context = self.execution_context
@@ -84,6 +84,44 @@ class Metering(SchemaExtension):
     def _meter(self) -> Meter | None:
         meter: Meter | None = getattr(self.execution_context.context, "meter", None)
         return meter
+
+    def _cost(self, actual: int, standing: Standing) -> dict[str, Any]:
+        return {
+            "requested": self.priced.estimate if self.priced else actual,
+            "actual": actual,
+            "remaining": standing.remaining,
+            "resetAt": stamp(standing.resets_at),
+        }
+
+
+class EventToll:
+    """Charges the events of a subscription that are shared."""
+
+    def __init__(self, metering: Metering, meter: Meter) -> None:
+        self.requested = metering.priced.estimate if metering.priced else 0
+        self._metering = metering
+        self._meter = meter
+        self._at_once = meter.at_once()
+        self._receipt: tuple[datetime, bytes] | None = None
+
+    def at_once(self, points: int) -> Receipt | None:
+        """Charge without waiting; None, and nothing is charged, if that cannot be, or too little is left."""
+        charged = self._at_once(points)
+        if charged is None:
+            return None
+        remaining, resets_at = charged
+        if self._receipt is None or self._receipt[0] is not resets_at:
+            self._receipt = resets_at, stamp(resets_at).encode()
+        return Receipt(remaining, self._receipt[1])
+
+    async def charge(self, points: int) -> dict[str, Any]:
+        """Charge, and give what the answer says of it; raises RateLimited."""
+        return await self._metering.charge(self._meter, points)
+
+
+def stamp(moment: datetime) -> str:
+    """A moment in UTC, to the second."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def too_dear(requested: int, most: int) -> TooComplex:
@@ -100,5 +138,5 @@ def actual_cost(priced: Priced, result: Any) -> int:
         return priced.estimate
     if is_request_error(result.errors):
         return 0
-    actual = points(result.spent) if isinstance(result, Planned) else priced.actual(result.data)
+    actual = points(result.spent) if isinstance(result, Planned | Event) else priced.actual(result.data)
     return max(actual, priced.estimate) if result.errors else actual

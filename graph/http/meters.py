@@ -1,6 +1,6 @@
 """What the endpoint asks of whoever counts: budgets by the minute, and what answers say of them."""
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -40,6 +40,11 @@ class OverLimit(RateLimited):
         self.standing = standing
 
 
+# Charges points, and tells what is left and when it is whole again; None, and nothing is charged, if too little is left
+# or it cannot be told without waiting.
+AtOnce = Callable[[int], tuple[int, datetime] | None]
+
+
 class Bill(Protocol):
     """What an operation was charged, until it is settled."""
 
@@ -59,6 +64,9 @@ class Meter(Protocol):
 
     async def charge(self, points: int, by_address: int = 0) -> Bill:
         """Charge points, some to the address as well. Raises RateLimited, or TooComplex if a minute never has them."""
+
+    def at_once(self) -> AtOnce:
+        """What charges points without waiting."""
 
 
 class Gate(Protocol):

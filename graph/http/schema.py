@@ -1,8 +1,8 @@
 """Strawberry's schema, with the errors, limits and operations of this endpoint."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 from graphql import GraphQLError, OperationDefinitionNode, get_operation_ast
 from graphql.execution import Executor
@@ -19,9 +19,11 @@ from domain.clock import system_clock
 from graph.cost import Weights
 from graph.disclosure import DISCREET, Disclosure
 from graph.errors import answered
-from graph.execution import Asked, Documents, Host, PlannedExecution
+from graph.execution import Asked, Documents, Host, PlannedExecution, Rendering
+from graph.fanout import Feed
 from graph.http.document import DocumentChecks, Rules
 from graph.http.hooks import Hooks
+from graph.http.live import Event, Live
 from graph.http.metering import Metering
 from graph.http.timing import Timing
 from graph.limits import Limits
@@ -53,15 +55,45 @@ class OneOperation(Asked):
 
 
 class Events(StrawberryGraphQLCoreExecutionContext):
-    """Resolves each event of a subscription with a fresh context: one kept longer would serve stale rows."""
+    """Resolves each event of a subscription with a fresh context: one kept longer would serve stale rows.
+
+    A subscription that is planned begins with what renders its events as its root value (`PlannedExecution`). A feed
+    is handed on as it is, to be shared.
+    """
+
+    rendering: Rendering | None = None
+
+    def cancellable_iterable(self, iterable: AsyncIterable[Any]) -> AsyncIterable[Any]:
+        """The events; of a feed that can be rendered, itself alone."""
+        if isinstance(iterable, Feed) and isinstance(self.root_value, Rendering):
+            return _alone(iterable)
+        return super().cancellable_iterable(iterable)
 
     def build_per_event_executor(self, payload: Any) -> Executor[Any]:
         """The executor of one event."""
-        executor = super().build_per_event_executor(payload)
+        executor = cast("Events", super().build_per_event_executor(payload))
+        if isinstance(self.root_value, Rendering):
+            executor.rendering = self.root_value
         fresh = getattr(self.context_value, "fresh", None)
         if fresh is not None:
             executor.context_value = fresh()
         return executor
+
+    def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001 - graphql-core's signature
+        """The result of one event, or what delivers the events of a feed."""
+        if self.rendering is None:
+            return super().execute_operation(serially)
+        if isinstance(self.root_value, Feed):
+            return Live(self.root_value, self.rendering)
+        return self._planned(self.rendering)
+
+    async def _planned(self, rendering: Rendering) -> "Event":
+        result = await rendering.one(self.root_value, self.context_value)
+        return Event(result.data, result.errors, spent=result.spent)
+
+
+async def _alone(feed: Feed) -> AsyncIterator[Feed]:
+    yield feed
 
 
 class Schema(StrawberrySchema):

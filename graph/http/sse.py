@@ -12,6 +12,7 @@ from strawberry.types import ExecutionResult
 from graph.http.accept import STREAM
 from graph.http.bounds import HttpLimits
 from graph.http.contexts import Context
+from graph.http.live import Live
 from graph.http.response import encode, payload
 
 HEADERS = (
@@ -65,7 +66,12 @@ class EventStream:
     async def _pump(self, send: Send) -> None:
         try:
             async for result in self.results:
-                await _send(send, _event(payload(result)))
+                if isinstance(result, Live):
+                    # It may go on for hours, and needs nothing more of what began it.
+                    await self.results.aclose()
+                    await result.deliver(StreamLine(send))
+                    break
+                await _send(send, _event(encode(payload(result))))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told, and it is logged
             await _send(send, _event(self._error(error)))
         await _send(send, COMPLETE, more=False)
@@ -87,12 +93,26 @@ class EventStream:
                 await _send(send, _event(self._error(error)))
                 await _send(send, COMPLETE, more=False)
 
-    def _error(self, error: Exception) -> dict[str, Any]:
-        return payload(ExecutionResult(None, [self.error_of(error)]))
+    def _error(self, error: Exception) -> bytes:
+        return encode(payload(ExecutionResult(None, [self.error_of(error)])))
 
 
-def _event(answer: dict[str, Any]) -> bytes:
-    return b"event: next\ndata: " + encode(answer) + b"\n\n"
+class StreamLine:
+    """The way to the reader for the answers of a subscription; each is waited for until the reader has taken it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def ready(self) -> None:
+        """Never: each event is waited for."""
+
+    async def send(self, answer: bytes) -> None:
+        """Send one."""
+        await _send(self._send, _event(answer))
+
+
+def _event(answer: bytes) -> bytes:
+    return b"event: next\ndata: " + answer + b"\n\n"
 
 
 async def _send(send: Send, chunk: bytes, *, more: bool = True) -> None:

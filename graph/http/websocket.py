@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
 
@@ -21,13 +21,14 @@ from graph.http.contexts import Context, Contexts
 from graph.http.credentials import of_init
 from graph.http.crowd import Crowd, Crowded
 from graph.http.frames import BadFrame, Frames
+from graph.http.live import Live, Write
 from graph.http.meters import Gate
 from graph.http.origin import origin_of
 from graph.http.pace import Pace
 from graph.http.persisted import Persisted, PersistedQueryNotFound
 from graph.http.request import Operation
 from graph.http.request_id import request_id
-from graph.http.response import payload
+from graph.http.response import encode, payload
 from graph.observing import Observer
 from graph.running import Running, running
 
@@ -105,6 +106,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
             # awaited last, for a slow clean-up must not hold the close back.
             for task in self.tasks:
                 task.cancel()
+            self.running.clear()
             await self._close()
             await asyncio.gather(*self.tasks, return_exceptions=True)
 
@@ -267,28 +269,38 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
 
     async def _run(self, name: str, operation: Operation, session: Context) -> None:
         try:
-            operation.check()
-            context = session.fresh()
-            if context.meter is not None:
-                await context.meter.request()
-            await context.used()
-            results = await self.schema.stream(
-                operation.query,
-                variable_values=operation.variables,
-                context_value=context,
-                operation_name=operation.name,
-                operation_extensions=operation.extensions,
-            )
-            async with aclosing(results):
-                async for result in results:
-                    if not await self._next(name, cast("ExecutionResult", result)):
-                        return
-            await self._finish(name, {"type": "complete"})
+            answered = await self._answered(name, operation, session)
+            if isinstance(answered, Live):
+                await answered.deliver(SocketLine(self, name))
+            if answered:
+                await self._finish(name, {"type": "complete"})
         except WebSocketDisconnected:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this operation alone, and it is logged
             with suppress(WebSocketDisconnected):
                 await self._fail(name, error)
+
+    async def _answered(self, name: str, operation: Operation, session: Context) -> "bool | Live":
+        """Whether it ran to its end; or what is to be delivered from then on, nothing else being kept of it."""
+        operation.check()
+        context = session.fresh()
+        if context.meter is not None:
+            await context.meter.request()
+        await context.used()
+        results = await self.schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=context,
+            operation_name=operation.name,
+            operation_extensions=operation.extensions,
+        )
+        async with aclosing(results):
+            async for result in results:
+                if isinstance(result, Live):
+                    return result
+                if not await self._next(name, cast("ExecutionResult", result)):
+                    return False
+        return True
 
     async def _next(self, name: str, result: ExecutionResult) -> bool:
         """Send a result; false if it says that the operation could not go on, which is the last word on it."""
@@ -309,3 +321,31 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         # The name is free before the client hears of the end, for it may use it again at once.
         self._forget(name)
         await self.frames.send_json({"id": name, **message})
+
+
+class SocketLine:
+    """The way to the client for the answers of an operation, for as long as the client wants them."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+        self._task = asyncio.current_task()
+        self._quick = connection.frames.quick
+        self._head = b'{"id":%b,"type":"next","payload":' % encode(name)
+
+    def ready(self) -> Write | None:
+        """What sends answers without waiting; none if that cannot be at present."""
+        connection, quick = self._connection, self._quick
+        # What was completed may not be sent any more: its name may be another operation's by now.
+        if quick is None or connection.verdict.done() or connection.running.get(self._name) is not self._task:
+            return None
+        return self._write if quick.ready else None
+
+    def _write(self, answers: Sequence[bytes]) -> None:
+        head = self._head
+        if self._quick is not None:
+            self._quick.write([b"%b%b}" % (head, answer) for answer in answers])
+
+    async def send(self, answer: bytes) -> None:
+        """Send one, however long that takes. Raises WebSocketDisconnected."""
+        await self._connection.frames.send(b"%b%b}" % (self._head, answer))

@@ -1,7 +1,6 @@
 """Orders as they change, live."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -15,13 +14,14 @@ from domain.errors import NotFound
 from domain.orders import OrderStatus
 from domain.orders.execution import stream_of
 from graph.context import Context, Info
-from graph.dated import Batch
+from graph.dated import Batch as Dated
 from graph.described import type_
-from graph.follow import StreamCursor, follow, patiently
+from graph.fanout import Batch, Happening
+from graph.follow import Followed, StreamCursor
 from graph.ids import decode
 from graph.nodes import OfEntity
 from graph.orders.types import Order
-from persistence.events import Events
+from persistence.events import Event, Events
 from persistence.orders import Orders
 from persistence.portfolios import Portfolios
 
@@ -69,7 +69,7 @@ async def _places(context: Context, keys: Sequence[Any], _: Any) -> list[StreamP
     return [StreamPlace(streams[stream], StreamCursor(stream, seq)) for stream, seq in found]
 
 
-PLACES: Final = Batch(_places, by="portfolio_id")
+PLACES: Final = Dated(_places, by="portfolio_id")
 
 
 def orders_cursor() -> Any:
@@ -105,18 +105,28 @@ class OrderSubscriptions:
                 "older than the log keeps (30 days), CURSOR_EXPIRED."
             ),
         ] = None,
-    ) -> AsyncIterator[OrderChange]:
-        """Follow the portfolio's stream; raises NotFound for one that the viewer does not see."""
-        portfolio = decode(portfolio_id, "portfolio", "portfolioId")
-        await info.context.read(Portfolios.one, portfolio)
-        async with aclosing(follow(info.context, stream_of(portfolio), after)) as news:
-            async for events in news:
-                # Rights are asked again at each reading: whoever sees the portfolio no longer is told nothing more.
-                found = await patiently(info.context, Orders.by_ids, list({event.entity_id for event in events}))
-                seen = {order.id: order for order in found}
-                for event in events:
-                    if event.entity_id not in seen:
-                        raise NotFound
-                    cursor = StreamCursor(event.stream, event.seq).encode()
-                    order = seen[event.entity_id]
-                    yield OrderChange(cursor, OrderStatus(event.kind), event.version, event.occurred_at, order)
+    ) -> AsyncIterable[OrderChange]:
+        """Follow the portfolio's stream; NotFound for one that the viewer does not see."""
+        context = info.context
+
+        async def opened() -> str:
+            portfolio = decode(portfolio_id, "portfolio", "portfolioId")
+            await context.read(Portfolios.one, portfolio)
+            return stream_of(portfolio)
+
+        return Followed(context, opened, after, changes)
+
+
+async def changes(context: Context, events: Sequence[Event]) -> Batch:
+    """The changes that events tell of. Whoever sees an order of the portfolio no longer is told nothing more."""
+    found = await context.read(Orders.by_ids, list({event.entity_id for event in events}))
+    seen = {order.id: order for order in found}
+    told: list[Happening] = []
+    for event in events:
+        if event.entity_id not in seen:
+            return Batch(told, event.seq - 1, NotFound())
+        cursor = StreamCursor(event.stream, event.seq).encode()
+        order = seen[event.entity_id]
+        change = OrderChange(cursor, OrderStatus(event.kind), event.version, event.occurred_at, order)
+        told.append(Happening(event.seq, event.occurred_at, change))
+    return Batch(told, events[-1].seq)

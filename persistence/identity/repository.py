@@ -7,14 +7,14 @@ from uuid import UUID
 
 import msgspec
 from asyncpg import Record
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, true, update
 from sqlalchemy.types import Uuid
 
 from domain.access import Viewer
 from domain.errors import NotFound, Unauthenticated
 from domain.identity import Account, Credential, RefreshToken, Session, User
 from persistence.identity.tables import credentials, refresh_tokens, sessions, users
-from persistence.metadata import MOMENT
+from persistence.metadata import MOMENT, UUIDS
 from persistence.repository import Repository, by_id, by_ids
 from persistence.sql import columns
 
@@ -77,24 +77,29 @@ USE = (
     .where(refresh_tokens.c.id == bindparam("token_id", type_=Uuid))
     .values(used_at=bindparam("at", type_=MOMENT))
 )
+_TOLD: Final = (
+    "user_id",
+    "session_id",
+    "role",
+    "team_id",
+    "unit_id",
+    "locale",
+    "time_zone",
+    "book_ids",
+    "client_ids",
+    "granted",
+    "authenticated_at",
+    "last_used_at",
+    "glass_ids",
+)
 # A vetted function of the migration: without a viewer the application role sees neither books nor members.
 VIEWER = select(
-    func.viewer_of(bindparam("session_id", type_=Uuid), bindparam("now", type_=MOMENT)).table_valued(
-        "user_id",
-        "session_id",
-        "role",
-        "team_id",
-        "unit_id",
-        "locale",
-        "time_zone",
-        "book_ids",
-        "client_ids",
-        "granted",
-        "authenticated_at",
-        "last_used_at",
-        "glass_ids",
-    )
+    func.viewer_of(bindparam("session_id", type_=Uuid), bindparam("now", type_=MOMENT)).table_valued(*_TOLD)
 )
+# The same of several sessions at once.
+_GIVEN: Final = func.unnest(bindparam("session_ids", type_=UUIDS)).table_valued("id", name="given").render_derived()
+_EACH: Final = func.viewer_of(_GIVEN.c.id, bindparam("now", type_=MOMENT)).table_valued(*_TOLD, name="told").lateral()
+VIEWERS = select(_EACH).select_from(_GIVEN.join(_EACH, true()))
 # Another one, which also tells of the last use of a service account's key.
 USED = select(
     func.note_use(
@@ -120,6 +125,11 @@ class Identities(Repository):
         if not rows:
             raise Unauthenticated("The session has ended.", reason="REVOKED")
         return viewer_in(rows[0])
+
+    async def viewers(self, session_ids: Sequence[UUID], now: datetime) -> dict[UUID, Viewer]:
+        """Whoever these sessions belong to, and what they see now; those that have ended are left out."""
+        rows = await self.lent.rows(VIEWERS, {"session_ids": session_ids, "now": now})
+        return {viewer.session_id: viewer for viewer in map(viewer_in, rows)}
 
     async def note_use(self, session_id: UUID, now: datetime, idle_until: datetime) -> None:
         """Note that a session, or the key of a service account, is in use, so that it does not end as an idle one."""

@@ -48,6 +48,14 @@ def cpu_seconds(pid: int) -> float | None:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def resident(pid: int) -> int | None:
+    """The memory that a process holds, in KiB."""
+    if not MEASURES:
+        return None
+    pages = int((PROC / str(pid) / "statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
 def parent_of(pid: int) -> int | None:
     """The process that has started a process."""
     return int(_fields(pid)[1]) if MEASURES else None

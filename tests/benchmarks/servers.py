@@ -91,12 +91,14 @@ class Processes:
                 stdout=file,
                 stderr=file,
             )
-        self._stack.callback(_end, process)
-        _wait_for(process, port, log)
+        self._stack.callback(end, process)
+        if not listens(process, port):
+            raise RuntimeError(f"It did not start:\n{log.read_text('utf-8', 'replace')[-2000:]}")
         return Server(name, process.pid, port)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Have a process end, one way or the other."""
     process.terminate()
     try:
         process.wait(timeout=30)
@@ -105,14 +107,15 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+def listens(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    """Wait until a process listens on a port of loopback; false if it ends before, or takes too long."""
     until = time.monotonic() + STARTING
     while time.monotonic() < until and process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+                return True
         time.sleep(0.05)
-    raise RuntimeError(f"It did not start:\n{log.read_text('utf-8', 'replace')[-2000:]}")
+    return False
 
 
 @contextmanager

@@ -67,29 +67,31 @@ class Known(msgspec.Struct, frozen=True):
 
 async def known(steward: Server) -> Known:
     """Sign in to the firm, and look for what is asked for."""
-    admin, advisor = [await _signed_in(steward, email) for email in (ADMIN, ADVISOR)]
-    client = (await _answer(steward, admin, FIRST_CLIENT))["clients"]["nodes"][0]
-    instrument = (await _answer(steward, admin, INSTRUMENT))["instruments"]["nodes"][0]
+    admin, advisor = [await signed_in(steward.port, email) for email in (ADMIN, ADVISOR)]
+    client = (await answer(steward.port, admin, FIRST_CLIENT))["clients"]["nodes"][0]
+    instrument = (await answer(steward.port, admin, INSTRUMENT))["instruments"]["nodes"][0]
     return Known(admin, advisor, client["id"], instrument["id"], await _portfolios(steward, advisor))
 
 
-async def _signed_in(steward: Server, email: str) -> str:
-    answer = await _answer(steward, None, SIGN_IN, email=email, password=DEMO_PASSWORD)
-    return str(answer["signIn"]["session"]["accessToken"])
+async def signed_in(port: int, email: str) -> str:
+    """The access token of somebody of the demo firm."""
+    told = await answer(port, None, SIGN_IN, email=email, password=DEMO_PASSWORD)
+    return str(told["signIn"]["session"]["accessToken"])
 
 
 async def _portfolios(steward: Server, token: str) -> list[str]:
     found: list[str] = []
     page: dict[str, Any] = {"hasNextPage": True, "endCursor": None}
     while page["hasNextPage"] and len(found) < MOST_PORTFOLIOS:
-        answer = (await _answer(steward, token, PORTFOLIOS, after=page["endCursor"]))["portfolios"]
-        found += [node["id"] for node in answer["nodes"]]
-        page = answer["pageInfo"]
+        told = (await answer(steward.port, token, PORTFOLIOS, after=page["endCursor"]))["portfolios"]
+        found += [node["id"] for node in told["nodes"]]
+        page = told["pageInfo"]
     return found
 
 
-async def _answer(server: Server, token: str | None, query: str, **variables: Any) -> Any:
-    return data_of(await ask(server.port, request("/graphql", _bearer(token), _body(query, variables))))
+async def answer(port: int, token: str | None, query: str, **variables: Any) -> Any:
+    """What Steward answers on a port of loopback. Raises LoadError if it tells of errors."""
+    return data_of(await ask(port, request("/graphql", _bearer(token), _body(query, variables))))
 
 
 def _bearer(token: str | None) -> dict[str, str]:

@@ -12,6 +12,8 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from graph.wire_sockets import SocketWire
+
 
 class Served(msgspec.Struct, frozen=True):
     """Where the application listens."""
@@ -29,7 +31,14 @@ async def served(app: Starlette) -> AsyncIterator[Served]:
     """Serve on a free port of loopback until the end of the block."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        ws=SocketWire,
+        ws_per_message_deflate=False,
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve([listener]))
     while not server.started:  # noqa: ASYNC110 - uvicorn sets no event

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis_graphql import queries
 from strawberry.extensions import FieldExtension
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionResult
 
 from graph.http.response import encode, payload
 from graph.http.schema import Schema
@@ -205,6 +206,21 @@ class Subscription:
         for at in range(to):
             yield Counted(at=at)
 
+    @strawberry.subscription
+    async def arriving(self, most: int = 3) -> AsyncIterator[Animal]:
+        for made in (Dog(name="fido"), Cat(name="mog"), Dog(name="rex"))[:most]:
+            yield made
+
+    @strawberry.subscription
+    async def perhaps(self) -> AsyncIterator[Dog | None]:
+        for made in (Dog(name="waldi"), None, Broken(), ValueError("an event that failed")):
+            yield made  # type: ignore[misc]
+
+    @strawberry.subscription
+    async def failing(self) -> AsyncIterator[Shapes]:
+        yield Shapes()
+        raise ValueError("the stream failed")
+
 
 # graphql-core leaves coroutines of the siblings of what failed unawaited.
 pytestmark = [
@@ -304,6 +320,35 @@ async def test_variables_are_graphql_cores(
     schemas: tuple[Schema, Schema], document: str, variables: dict[str, Any]
 ) -> None:
     await same(schemas, document, variable_values=variables)
+
+
+EVENTS = {
+    "each event": "subscription { counting(to: 3) { at later __typename } }",
+    "a name of its own": "subscription { mine: counting(to: 1) { a: at at } }",
+    "the root's type": "subscription { counting(to: 1) { ... on Counted { at } } }",
+    "a union": "subscription { arriving { ... on Cat { lives friends { __typename } } ... on Dog { barks } } }",
+    "a path": "subscription { arriving(most: 2) { ... on Cat { path friends { ... on Cat { path } } } } }",
+    "errors where null may stand": "subscription { arriving { ... on Dog { name collar } ... on Cat { name } } }",
+    "errors that null the event": "subscription { arriving { ... on Dog { name lost } ... on Cat { name } } }",
+    "events that are none": "subscription { perhaps { name } }",
+    "a stream that fails": "subscription { failing { whole raised } }",
+    "a variable that is none": "subscription ($n: Int!) { counting(to: $n) { at } }",
+    "no boolean for a condition": "subscription ($c: Boolean = true) { counting(to: 2) { at @include(if: $c) later } }",
+}
+
+
+@pytest.mark.parametrize("document", EVENTS.values(), ids=EVENTS)
+async def test_events_are_graphql_cores(schemas: tuple[Schema, Schema], document: str) -> None:
+    planned, stock = [await events(schema, document) for schema in schemas]
+    assert len(planned) == len(stock) > 0
+    for one, other in zip(planned, stock, strict=True):
+        check_equal(one, other)
+        check_told_alike(one, other)
+
+
+async def events(schema: Schema, document: str) -> list[Any]:
+    results = await schema.stream(document, variable_values={"c": None}, context_value={"counted": 0})
+    return [msgspec.json.decode(encode(payload(cast("ExecutionResult", result)))) async for result in results]
 
 
 async def test_conditions_are_planned_apart(schemas: tuple[Schema, Schema]) -> None:

@@ -1,0 +1,30 @@
+"""Fan-out: subscribers who ask alike and may see alike follow a stream together, and each event is rendered once.
+
+Whoever begins at a cursor catches up alone, then joins the group of those who asked the same with the same rights. A
+group reads as its first member sees, and before anything leaves it, one statement asks for all members at once whether
+their sessions stand and what they may see now: whoever may see anything else than what was rendered is not told it,
+but goes on alone from its own place, and joins those who see the same. So rights are as fresh as if each read for
+itself.
+
+Nothing waits for a slow reader. What it does not take waits in a queue of its own; when that is full, it falls out of
+the group and catches up from the log.
+"""
+
+from graph.fanout.feeds import Answer, Batch, Feed, Happening, Look, Rendering, Telling, Told, rendered
+from graph.fanout.groups import Fanout, Group, Sink, Subscriber
+
+__all__ = [
+    "Answer",
+    "Batch",
+    "Fanout",
+    "Feed",
+    "Group",
+    "Happening",
+    "Look",
+    "Rendering",
+    "Sink",
+    "Subscriber",
+    "Telling",
+    "Told",
+    "rendered",
+]

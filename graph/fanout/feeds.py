@@ -1,0 +1,194 @@
+"""What is followed: streams as subscribers have asked for them, and their events as they are read and rendered."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, Self
+from uuid import UUID
+
+import msgspec
+from graphql import GraphQLError
+
+from domain.access import NOBODY, Viewer
+from graph.observing import Subscribed
+
+if TYPE_CHECKING:
+    from graph.fanout.groups import Fanout
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """An event of a stream: its place there, and what a subscription's field gives of it."""
+
+    place: int
+    occurred_at: datetime
+    source: Any
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Events that were read at once, the place that the stream has come to with them, and the fault that ends it."""
+
+    events: Sequence[Happening]
+    place: int
+    fault: Exception | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An event as it is answered to all who asked alike: its data in JSON, what went wrong, and its cost in points."""
+
+    data: bytes
+    errors: Sequence[GraphQLError] | None
+    cost: int
+
+
+class Rendering(Protocol):
+    """How the events of a subscription are executed.
+
+    Renderings of an equal `key` give the same to the same viewer; and to all with the same rights, unless they are
+    `personal`.
+    """
+
+    personal: bool
+
+    @property
+    def key(self) -> Hashable:
+        """What it depends on."""
+
+    async def all(self, sources: Sequence[Any], context: Any) -> Sequence[Answer]:
+        """The answers to events that came together."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An event as all of a group are told it."""
+
+    place: int
+    occurred_at: datetime
+    answer: Answer
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """Events that a group is told at once, and the place that it has come to with them."""
+
+    events: Sequence[Told]
+    place: int
+    # What is the same for all who are told it: the points of all events together, and whether anything went wrong.
+    cost: int
+    flawless: bool
+
+    @classmethod
+    def of(cls, events: Sequence[Told], place: int) -> Self:
+        """Sum them up."""
+        answers = [event.answer for event in events]
+        return cls(events, place, sum(each.cost for each in answers), not any(each.errors for each in answers))
+
+    def after(self, place: int) -> "Telling":
+        """What of it comes after a place."""
+        if not self.events or self.events[0].place > place:
+            return self
+        return Telling.of([event for event in self.events if event.place > place], self.place)
+
+
+class Look(Protocol):
+    """What one subscriber sees of its stream at a moment."""
+
+    @property
+    def viewer(self) -> Viewer:
+        """Whoever it is, with the rights of that moment."""
+
+    @property
+    def context(self) -> Any:
+        """What resolvers find in `info.context`."""
+
+    async def since(self, place: int) -> Batch | None:
+        """What follows a place; None if there is nothing yet. Raises Unauthenticated."""
+
+
+class Feed(ABC):
+    """A stream as one subscriber has asked for it."""
+
+    # Whether it begins at a cursor, which may lie far back.
+    resumed: bool
+    # Both are known when it has begun. Feeds of an equal key give the same to whoever has the same rights.
+    key: Hashable
+    session: UUID
+
+    @property
+    @abstractmethod
+    def fanout(self) -> "Fanout":
+        """The groups that it may be followed in."""
+
+    @abstractmethod
+    async def begin(self) -> int:
+        """The place to begin after. Raises what says that there is none."""
+
+    @abstractmethod
+    async def look(self) -> Look:
+        """What the subscriber sees at this moment. Raises Unauthenticated."""
+
+    @abstractmethod
+    async def standing(self, sessions: Collection[UUID]) -> Mapping[UUID, Viewer]:
+        """The viewers of those of these sessions that stand at this moment."""
+
+    @property
+    @abstractmethod
+    def now(self) -> datetime:
+        """The present moment."""
+
+    @abstractmethod
+    def subscription(self) -> AbstractContextManager[Subscribed]:
+        """What counts the subscription and its events, while it is open."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[object]:
+        """Around what a group reads and renders, which is no subscriber's own."""
+
+    @abstractmethod
+    def listening(self) -> AbstractAsyncContextManager[asyncio.Event]:
+        """An event that is set whenever the stream may have grown."""
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """What the field gives of each event, for the subscriber alone."""
+        place, live = await self.begin(), False
+        # The listener stands before the first look, so that nothing falls between the two.
+        async with self.listening() as rung:
+            with self.subscription() as subscribed:
+                while True:
+                    rung.clear()
+                    while batch := await (await self.look()).since(place):
+                        for event in batch.events:
+                            subscribed.delivers(self.now - event.occurred_at if live else None)
+                            yield event.source
+                            subscribed.delivered(1)
+                        if batch.fault:
+                            raise batch.fault
+                        place = batch.place
+                    live = True
+                    await rung.wait()
+
+
+def alike(viewer: Viewer, *, personal: bool) -> Viewer:
+    """What viewers who are told the same have in common.
+
+    That is role, place, locale, time zone, and all that they see; and where it is `personal`, user and session too.
+    """
+    common = (
+        viewer
+        if personal
+        else msgspec.structs.replace(viewer, user_id=NOBODY, session_id=NOBODY, authenticated_at=None)
+    )
+    return msgspec.structs.replace(
+        common,
+        last_used_at=None,
+        book_ids=tuple(sorted(viewer.book_ids)),
+        client_ids=tuple(sorted(viewer.client_ids)),
+        glass_ids=tuple(sorted(viewer.glass_ids)),
+    )
+
+
+async def rendered(rendering: Rendering, batch: Batch, context: Any) -> list[Told]:
+    """The events of a batch, as whoever's context it is may see them."""
+    if not batch.events:
+        return []
+    answers = await rendering.all([event.source for event in batch.events], context)
+    return [Told(event.place, event.occurred_at, answer) for event, answer in zip(batch.events, answers, strict=True)]

@@ -1,0 +1,296 @@
+"""Who follows: subscribers, alone or in a group of those who ask alike and see alike."""
+
+import asyncio
+from collections import deque
+from collections.abc import Hashable, Iterator, Sequence
+from contextvars import Context as Variables
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from domain.access import Viewer
+from domain.errors import Unauthenticated
+from graph.fanout.feeds import Batch, Feed, Rendering, Telling, Told, alike, rendered
+
+# Of one subscriber; what is rendered is the same bytes for all of them.
+MOST_WAITING: Final = 200
+MOST_WAITING_BYTES: Final = 1_048_576
+# Of all members' writes: some ten milliseconds.
+MOST_AT_ONCE: Final = 2_500
+
+
+class Sink(Protocol):
+    """Where the events of a subscriber go."""
+
+    def put(self, telling: Telling) -> bool:
+        """Take all of it without waiting; false, and nothing is taken, where that cannot be."""
+
+    def delivered(self, telling: Telling, subscribers: int) -> None:
+        """Count what so many sinks of one group have taken."""
+
+    async def send(self, event: Told, *, live: bool) -> None:
+        """Take one, however long it takes; `live` unless it is caught up with. Raises what ends the subscription."""
+
+
+class Subscriber:
+    """One subscription to a feed, alone or in a group."""
+
+    def __init__(self, feed: Feed, rendering: Rendering, sink: Sink) -> None:
+        self.feed = feed
+        self.rendering = rendering
+        self.sink = sink
+        # All up to here has been taken.
+        self._place = 0
+        # Whether it takes events by itself, one after another: then nothing may overtake those in its queue.
+        self._busy = True
+        self._waiting: deque[Told] = deque()
+        self._bytes = 0
+        self._reached = 0
+        self._woken = asyncio.Event()
+        self.parted = False
+        self._fault: Exception | None = None
+
+    async def follow(self) -> None:
+        """Take events until something ends the subscription, which is raised."""
+        self._place = await self.feed.begin()
+        alone = self.feed.resumed
+        while True:
+            if alone:
+                await self._catch_up(None)
+            viewer = (await self.feed.look()).viewer
+            # No await from here on until it has joined: what is told afterwards is told to it as well.
+            self._reset()
+            group = self.feed.fanout.group_for(self, viewer, self._place)
+            try:
+                await self._catch_up(group.place)
+                await self._stay()
+            finally:
+                group.leave(self)
+            alone = True
+
+    def _reset(self) -> None:
+        self._busy, self.parted, self._reached = True, False, self._place
+        self._drop()
+
+    def _drop(self) -> None:
+        self._waiting.clear()
+        self._bytes = 0
+
+    async def _catch_up(self, until: int | None) -> None:
+        """Read and take alone, up to a place, or to where the stream stands."""
+        while until is None or self._place < until:
+            look = await self.feed.look()
+            batch = await look.since(self._place)
+            if batch is None:
+                return
+            for event in await rendered(self.rendering, batch, look.context):
+                if until is not None and event.place > until:
+                    return
+                await self.sink.send(event, live=False)
+                self._place = event.place
+            if batch.fault:
+                raise batch.fault
+            self._place = batch.place
+
+    async def _stay(self) -> None:
+        """Take what the group tells, until it has parted from it."""
+        while True:
+            while self._waiting:
+                event = self._waiting.popleft()
+                self._bytes -= len(event.answer.data)
+                await self.sink.send(event, live=True)
+                self._place = event.place
+            if self.parted:
+                return
+            if self._fault is not None:
+                raise self._fault
+            self._place = max(self._place, self._reached)
+            self._busy = False
+            self._woken.clear()
+            await self._woken.wait()
+
+    def take(self, telling: Telling) -> bool:
+        """Be told events; true if all were taken at once, and are still to be counted.
+
+        Those that were taken already are left out.
+        """
+        if self.parted or self._fault or telling.place <= self._place:
+            return False
+        new = telling.after(self._place)
+        try:
+            taken = not self._busy and self._put(new)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this subscription alone
+            self.end(error, now=True)
+            return False
+        if not taken:
+            self._busy = True
+            self._wait(new)
+            return False
+        self._place = new.place
+        if new is not telling:
+            self.sink.delivered(new, 1)
+        return new is telling
+
+    def _put(self, telling: Telling) -> bool:
+        return not telling.events or self.sink.put(telling)
+
+    def _wait(self, telling: Telling) -> None:
+        self._waiting.extend(telling.events)
+        self._bytes += sum(len(event.answer.data) for event in telling.events)
+        self._reached = telling.place
+        if len(self._waiting) > MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
+            self.part()
+        self._woken.set()
+
+    def part(self) -> None:
+        """Go on alone: what it has not taken it reads anew, as it may see it then."""
+        self.parted = True
+        self._drop()
+        self._woken.set()
+
+    def end(self, fault: Exception, *, now: bool = False) -> None:
+        """Be told nothing more but this fault; `now` not even what was told before."""
+        self._fault = self._fault or fault
+        if now:
+            self._drop()
+        self._woken.set()
+
+
+class Group:
+    """Subscribers who asked alike and see alike, and the task that reads and renders for all of them."""
+
+    def __init__(self, fanout: "Fanout", key: Hashable, rights: Viewer, place: int) -> None:
+        self.members: dict[Subscriber, None] = {}
+        # All up to here has been told.
+        self.place = place
+        self._fanout = fanout
+        self._key = key
+        self._rights = rights
+        # Of no subscriber's own: it outlives whoever was first.
+        self._task = asyncio.get_running_loop().create_task(self._run(), context=Variables())
+
+    def join(self, member: Subscriber) -> None:
+        """Be told all that comes after the group's place."""
+        self.members[member] = None
+
+    def leave(self, member: Subscriber) -> None:
+        """Be told nothing more; the last one ends the group."""
+        self.members.pop(member, None)
+        if not self.members:
+            # At once: whoever came to a group that looks no more would miss what happens meanwhile.
+            self._fanout.forget(self._key, self)
+            self._task.cancel()
+
+    @property
+    def _first(self) -> Subscriber:
+        return next(iter(self.members))
+
+    async def _run(self) -> None:
+        try:
+            # Joined by whoever made it, before this begins.
+            async with self._first.feed.listening() as rung:
+                while self.members:
+                    rung.clear()
+                    while self.members and await self._go_on():
+                        pass
+                    await rung.wait()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told to each as its own
+            for member in list(self.members):
+                self._end(member, error, now=False)
+
+    async def _go_on(self) -> bool:
+        """Read on as the first member; false if there is nothing to read yet."""
+        first = self._first
+        with first.feed.reading():
+            return await self._go_on_as(first)
+
+    async def _go_on_as(self, first: Subscriber) -> bool:
+        try:
+            look = await first.feed.look()
+            if not self._sees_as_we(look.viewer, first):
+                self._part(first)
+                return True
+            batch = await look.since(self.place)
+        except Unauthenticated as fault:
+            self._end(first, fault)
+            return True
+        if batch is None:
+            return False
+        await self.tell(batch, look.context, first)
+        return True
+
+    async def tell(self, batch: Batch, context: Any, reader: Subscriber) -> None:
+        """Tell a batch that was read as one of the members to all who may see it now."""
+        told = await rendered(reader.rendering, batch, context)
+        await self._check(reader.feed)
+        for telling in _slices(told, batch.place, most=max(1, MOST_AT_ONCE // max(1, len(self.members)))):
+            self.hand(telling)
+            await asyncio.sleep(0)
+        if batch.fault:
+            for member in list(self.members):
+                self._end(member, batch.fault, now=False)
+
+    def hand(self, telling: Telling) -> None:
+        """Hand over what is rendered."""
+        self.place = telling.place
+        taken = []
+        for member in list(self.members):
+            if member.take(telling):
+                taken.append(member)
+            elif member.parted:
+                self.leave(member)
+        if taken:
+            taken[0].sink.delivered(telling, len(taken))
+
+    async def _check(self, feed: Feed) -> None:
+        """Part with those who may not see what the group sees. When it returns, all members have been asked about."""
+        standing: dict[UUID, Viewer] = {}
+        asked: set[UUID] = set()
+        while missing := {member.feed.session for member in self.members} - asked:
+            standing |= await feed.standing(missing)
+            asked |= missing
+        for member in list(self.members):
+            viewer = standing.get(member.feed.session)
+            if viewer is None:
+                self._end(member, Unauthenticated("The session has ended.", reason="REVOKED"))
+            elif not self._sees_as_we(viewer, member):
+                self._part(member)
+
+    def _sees_as_we(self, viewer: Viewer, member: Subscriber) -> bool:
+        return alike(viewer, personal=member.rendering.personal) == self._rights
+
+    def _part(self, member: Subscriber) -> None:
+        self.leave(member)
+        member.part()
+
+    def _end(self, member: Subscriber, fault: Exception, *, now: bool = True) -> None:
+        self.leave(member)
+        member.end(fault, now=now)
+
+
+def _slices(told: Sequence[Told], place: int, *, most: int) -> Iterator[Telling]:
+    """The events, some at a time, so that others have their turn in between."""
+    for at in range(0, max(1, len(told)), most):
+        part = told[at : at + most]
+        yield Telling.of(part, part[-1].place if at + most < len(told) else place)
+
+
+class Fanout:
+    """The groups of one process."""
+
+    def __init__(self) -> None:
+        self.groups: dict[Hashable, Group] = {}
+
+    def group_for(self, member: Subscriber, viewer: Viewer, place: int) -> Group:
+        """The group of those who ask and see as this one does, which it joins; made at its place if there is none."""
+        rights = alike(viewer, personal=member.rendering.personal)
+        key = member.feed.key, member.rendering.key, rights
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = Group(self, key, rights, place)
+        group.join(member)
+        return group
+
+    def forget(self, key: Hashable, group: Group) -> None:
+        """Have the next who asks begin a group of its own."""
+        if self.groups.get(key) is group:
+            del self.groups[key]
