@@ -5,6 +5,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -138,11 +139,12 @@ class Edge(msgspec.Struct, Generic[E], frozen=True, gc=False):
 class Page(msgspec.Struct, Generic[E], frozen=True):
     """One page: its rows in the list's order, and whether there are more on either side.
 
-    `values` are what the rows are ordered by; `parent` is what the list hangs on, for a page beneath a list.
+    `values` are what the rows are ordered by, unless nobody asks for cursors; `parent` is what the list hangs on, for a
+    page beneath a list.
     """
 
     rows: Sequence[E]
-    values: Sequence[Any]
+    values: Sequence[Any] | None
     has_next: bool
     has_previous: bool
     request: PageRequest
@@ -151,7 +153,8 @@ class Page(msgspec.Struct, Generic[E], frozen=True):
     @property
     def edges(self) -> list[Edge[E]]:
         """The rows with their cursors."""
-        return [Edge(row, value, self.request) for row, value in zip(self.rows, self.values, strict=True)]
+        values = repeat(None, len(self.rows)) if self.values is None else self.values
+        return [Edge(row, value, self.request) for row, value in zip(self.rows, values, strict=True)]
 
 
 @lru_cache(maxsize=1024)

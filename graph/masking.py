@@ -15,6 +15,7 @@ LONGEST: Final = 16_000
 # A secret that lies across the cut is whole when it is masked.
 _OVERLAP: Final = 1_000
 _DEEPEST: Final = 6
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 _TELLING: Final = (
     r"password|passwd|passphrase|secret|token|credential|otp|(?:api|private|field)[_-]?key|recovery[_-]?code"
@@ -66,7 +67,10 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 
 
 # Most of what is logged: a plain word, or an id.
-_HARMLESS: Final = re.compile(r"[A-Za-z_.]{0,24}|[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
+_WORD: Final = r"(?:[A-Za-z_.]{0,24}|[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12})"
+_HARMLESS: Final = re.compile(_WORD)
+# The texts of a whole line, one below the other.
+_ALL_HARMLESS: Final = re.compile(rf"{_WORD}(?:\n{_WORD})*")
 
 
 def masked(text: str) -> str:
@@ -84,6 +88,11 @@ def masked(text: str) -> str:
 def is_secret(name: str) -> bool:
     """Whether a value of that name is one, whatever it looks like."""
     return bool(_NAMED.search(name))
+
+
+@lru_cache(maxsize=1024)
+def _any_secret(names: frozenset[str]) -> bool:
+    return any(map(is_secret, names))
 
 
 def masked_value(value: Any, depth: int = 0) -> Any:
@@ -107,4 +116,14 @@ def _of_key(key: str, value: Any, depth: int) -> Any:
 
 def masked_event(event: Mapping[str, Any]) -> dict[str, Any]:
     """A whole line, field by field, but for its moment."""
+    texts = [value for key, value in event.items() if key != "time" and type(value) is str]
+    together = "\n".join(texts)
+    if (
+        together.count("\n") == len(texts) - 1
+        and _ALL_HARMLESS.fullmatch(together)
+        and not _any_secret(frozenset(event))
+        and all(type(value) in _PLAIN for value in event.values())
+    ):
+        # As it is with nearly all of them, in a tenth of the time.
+        return dict(event)
     return {key: value if key == "time" else _of_key(key, value, 0) for key, value in event.items()}

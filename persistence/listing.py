@@ -17,9 +17,10 @@ from domain.paging import Direction, Page, PageRequest
 from persistence.database import Lent
 from persistence.metadata import UUIDS, unnested
 from persistence.scope import scoped, viewer_values
-from persistence.sql import Statement, columns, compile_statement, read_all
+from persistence.sql import PLACE, Statement, columns, compile_statement, read_all
 
 E = TypeVar("E", bound=Entity)
+T = TypeVar("T")
 
 # Statements of one list, each of a few kilobytes.
 MOST_TEXTS: Final = 256
@@ -125,8 +126,9 @@ class Listing(Generic[E]):
     def _rows(self, shape: Shape) -> Select[Any]:
         """The matching rows, in order, from the cursor on, with the value they are ordered by as the last column."""
         key = self.orders[shape.order]
+        place = [key.label("order_value")] if _placed(shape.columns) else []
         statement = scoped(
-            self._matching(select(*columns(self.entity, self.table, shape.columns), key.label("order_value")), shape),
+            self._matching(select(*columns(self.entity, self.table, shape.columns), *place), shape),
             shape.sight,
         )
         if shape.resumed:
@@ -157,20 +159,20 @@ class Listing(Generic[E]):
         """One page at the root."""
         statement = self._text("page", self._shape(viewer, request, lent.columns), self._rows)
         rows = await lent.rows(statement, self._values(viewer, request))
-        return self._page(request, read_all(self.entity, rows, lent.columns), [row[-1] for row in rows])
+        values = [row[-1] for row in rows] if _placed(lent.columns) else None
+        return self._page(request, read_all(self.entity, rows, lent.columns), values)
 
     async def pages(self, lent: Lent, viewer: Viewer, keys: Sequence[UUID], request: PageRequest) -> list[Page[E]]:
         """A page for each parent, in one statement."""
         wanted = lent.columns | {self._parent} if lent.columns is not None else None
         statement = self._text("pages", self._shape(viewer, request, wanted), self._rows_by_parent)
         rows = await lent.rows(statement, self._values(viewer, request) | {"keys": keys})
-        parents = map(attrgetter(self._parent), found := read_all(self.entity, rows, wanted))
-        grouped: dict[UUID, tuple[list[E], list[Any]]] = {key: ([], []) for key in keys}
-        for parent, row, record in zip(parents, found, rows, strict=True):
-            entities, values = grouped[parent]
-            entities.append(row)
-            values.append(record[-1])
-        return [self._page(request, *of_parent, parent) for parent, of_parent in grouped.items()]
+        parents = list(map(attrgetter(self._parent), found := read_all(self.entity, rows, wanted)))
+        entities = _grouped(keys, parents, found)
+        if not _placed(wanted):
+            return [self._page(request, each, None, parent) for parent, each in entities.items()]
+        values = _grouped(keys, parents, [row[-1] for row in rows])
+        return [self._page(request, each, values[parent], parent) for parent, each in entities.items()]
 
     async def count(self, lent: Lent, viewer: Viewer, request: PageRequest) -> int:
         """How many rows match at the root."""
@@ -198,16 +200,33 @@ class Listing(Generic[E]):
         return [(key, found.get(key, 0)) for key in keys]
 
     def _page(
-        self, request: PageRequest, rows: Sequence[E], values: Sequence[Any], parent: UUID | None = None
+        self, request: PageRequest, rows: Sequence[E], values: Sequence[Any] | None, parent: UUID | None = None
     ) -> Page[E]:
-        more = len(rows) > request.size
-        rows, values = rows[: request.size], values[: request.size]
-        resumed = request.before is not None if request.backward else request.after is not None
+        size, backward = request.size, request.backward
+        more = len(rows) > size
+        resumed = request.before is not None if backward else request.after is not None
         return Page(
-            rows=rows[::-1] if request.backward else rows,
-            values=values[::-1] if request.backward else values,
-            has_next=resumed if request.backward else more,
-            has_previous=more if request.backward else resumed,
+            rows=_turned(rows[:size], backward=backward),
+            values=values if values is None else _turned(values[:size], backward=backward),
+            has_next=resumed if backward else more,
+            has_previous=more if backward else resumed,
             request=request,
             parent=parent,
         )
+
+
+def _placed(names: frozenset[str] | None) -> bool:
+    """Whether cursors may be asked for."""
+    return names is None or PLACE in names
+
+
+def _turned(rows: Sequence[T], *, backward: bool) -> Sequence[T]:
+    return rows[::-1] if backward else rows
+
+
+def _grouped(keys: Sequence[UUID], parents: Sequence[UUID], values: Sequence[T]) -> dict[UUID, list[T]]:
+    """The values of each parent."""
+    groups: dict[UUID, list[T]] = {key: [] for key in keys}
+    for parent, value in zip(parents, values, strict=True):
+        groups[parent].append(value)
+    return groups

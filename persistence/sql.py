@@ -95,6 +95,10 @@ def _converters(entity: type[Entity]) -> tuple[tuple[int, Callable[[Any], Any]],
     return tuple((at, convert) for at, convert in found if convert)
 
 
+# What a list's rows are ordered by, of which cursors are made; where columns are named, it is named like one of them.
+PLACE: Final = "place in the list"
+
+
 class Unread:
     """Stands for a column that was not fetched; nobody may find it."""
 

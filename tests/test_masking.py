@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from graph.masking import LONGEST, MASK, masked, masked_event
+from graph.masking import LONGEST, MASK, masked, masked_event, masked_value
 
 # What is timed is timed below.
 UNHURRIED = settings(deadline=None)
@@ -213,3 +213,15 @@ def test_a_long_text_takes_no_longer_for_being_built_against_it(piece: str) -> N
     began = time.process_time()
     masked(text)
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"who": "asha@example.org"}, {"password": "abc"}, {"codes": ["+91 98765 43210"]}, {"two": "Bearer\nabcdefgh"}],
+)
+def test_a_line_is_masked_as_its_fields_are(more: dict[str, Any]) -> None:
+    line = {"time": "2026-01-31T09:30:00Z", "message": "operation", "ms": 1.5, "viewer": None, "ok": True, **more}
+    told = masked_event(line)
+    assert list(told) == list(line)
+    hidden = {name: MASK if name == "password" else masked_value(value) for name, value in line.items()}
+    assert told == hidden | {"time": line["time"]}

@@ -4,13 +4,13 @@ Told by what each field says that it reads: an attribute by itself, a relation b
 metadata (`reading`). A level with a field that does not say needs whole rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from graphql import GraphQLObjectType
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
-from persistence.sql import as_text
+from persistence.sql import PLACE, as_text
 
 # The names of the columns; None for all of them.
 Needs: TypeAlias = frozenset[str] | None
@@ -18,6 +18,8 @@ NOTHING: Final[frozenset[str]] = frozenset()
 READS: Final = "reads"
 # Where a connection and an edge hold rows of the list.
 ROWS: Final = frozenset({"nodes", "edges", "node"})
+# What of a connection tells cursors.
+CURSORS: Final = frozenset({"edges", "pageInfo"})
 
 
 def reading(*names: str) -> Mapping[str, Any]:
@@ -34,6 +36,12 @@ def together(all_needs: Iterable[Needs]) -> Needs:
         found |= needs
     # Who reads a number as a number gets it so, and whoever would pass it on as text can do with that.
     return found - {as_text(name) for name in found}
+
+
+def of_rows(fields: Sequence[tuple[str, Needs]]) -> Needs:
+    """What is read of the rows of a list, by the fields of a connection or an edge with what each of them reads."""
+    cursors = frozenset({PLACE}) if any(name in CURSORS for name, _ in fields) else NOTHING
+    return together([cursors, *(needs for name, needs in fields if name in ROWS)])
 
 
 def only_shown(needs: frozenset[str]) -> frozenset[str]:

@@ -9,7 +9,7 @@ import msgspec
 from graphql import GraphQLField, GraphQLObjectType
 
 from graph.execution.completing import Completion, Site, Spots
-from graph.execution.needs import ROWS, Needs, together
+from graph.execution.needs import Needs, of_rows, together
 from graph.execution.places import UnderKey
 from graph.execution.reading import Reader
 
@@ -55,7 +55,7 @@ class Level:
         self._spends = sum(field.spends for field in fields)
         self.needs = together(field.reads for field in fields)
         # Of a connection or an edge: what is read of the rows of the list.
-        self.rows = together(field.rows for field in fields if field.site.name in ROWS)
+        self.rows = of_rows([(field.site.name, field.rows) for field in fields])
         self._waiting = [at for at, field in enumerate(fields) if field.waits]
 
     async def __call__(self, run: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""Numbers that only go out are written by the database, exactly as they would be written here."""
+"""What is fetched of rows: no more than an operation shows, in the form that it shows."""
 
 from decimal import Decimal
 
@@ -32,3 +32,18 @@ async def test_numbers_go_out_plainly_whoever_writes_them(
     quantities = [node["quantity"] for node in answer["node"]["positions"]["nodes"]]
     assert sorted(quantities) == sorted(format(Decimal(number).normalize(), "f") for number in NUMBERS)
     assert any("trim_scale(positions.quantity)" in text for text in seen) is written
+
+
+@pytest.mark.parametrize(
+    ("fields", "placed"),
+    [("nodes { id }", False), ("nodes { id } pageInfo { hasNextPage }", True), ("edges { cursor node { id } }", True)],
+)
+async def test_what_cursors_are_made_of_is_read_where_they_are_asked_for(
+    desk: Desk, services: Services, fields: str, *, placed: bool
+) -> None:
+    query = f"{{ portfolios {{ {fields} }} clients {{ nodes {{ orders {{ {fields} }} }} }} }}"
+    with Statements(services.doors.database).counted() as seen:
+        await desk.gql.run(query)
+    lists = [text for text in seen if "portfolios.sort_name" in text or "orders.placed_at" in text]
+    assert len(lists) == 2
+    assert {"order_value" in text for text in lists} == {placed}
