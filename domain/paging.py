@@ -5,7 +5,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
-from itertools import repeat
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -153,8 +152,9 @@ class Page(msgspec.Struct, Generic[E], frozen=True):
     @property
     def edges(self) -> list[Edge[E]]:
         """The rows with their cursors."""
-        values = repeat(None, len(self.rows)) if self.values is None else self.values
-        return [Edge(row, value, self.request) for row, value in zip(self.rows, values, strict=True)]
+        if self.values is None:
+            raise TypeError("the page was read without what cursors are made of")
+        return [Edge(row, value, self.request) for row, value in zip(self.rows, self.values, strict=True)]
 
 
 @lru_cache(maxsize=1024)

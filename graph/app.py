@@ -11,6 +11,7 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -173,7 +174,8 @@ def make_app(
     app = Starlette(routes=routes, middleware=_around(settings, services), lifespan=lifespan)
     app.state.health = health
     # Around all of it, for Starlette answers what failed outside of any middleware.
-    straight = Straight(Observing(endpoint, services.observer), app.build_middleware_stack())
+    api = ServerErrorMiddleware(Observing(endpoint, services.observer))
+    straight = Straight(api, app.build_middleware_stack())
     app.middleware_stack = SafeAnswers(straight, always_tls=_always_tls(settings))
     return app
 
@@ -181,7 +183,7 @@ def make_app(
 class Straight:
     """Leads what programs send to the API straight to it.
 
-    Routes, other sites' pages and uncaught exceptions are none of their business, and cost as much as a small query.
+    Routes, other sites' pages and files are none of their business, and cost as much as a small query.
     """
 
     def __init__(self, api: ASGIApp, app: ASGIApp) -> None:

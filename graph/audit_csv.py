@@ -97,6 +97,8 @@ class AuditCsv:
         await self._contexts.admit(for_counting(header), origin)
         context = await self._context(bearer(header), origin)
         viewer = signed_in(await context.viewer())
+        # All that follows reads on connections of its own.
+        context.done()
         require(viewer, Action.READ_AUDIT)
         wanted = filter_of(request.query_params, context.now)
         trace = Trace("audit.export", "AuditTrail", facts=msgspec.to_builtins(wanted))

@@ -78,13 +78,15 @@ class Context:
         origin: Origin,
         claims: Claims | None,
         renew: Callable[[], Awaitable[Claims]] | None = None,
+        *,
+        viewer: Viewer | None = None,
     ) -> None:
         self.services = services
         self.origin = origin
         self._claims = claims
         # Reads anew what a key of a service account says, whose end may be put forward.
         self._renew = renew
-        self._viewer: Viewer | None = None
+        self._viewer = viewer
         self._asking: asyncio.Task[Viewer] | None = None
         self._loaders: dict[Any, Loader] = {}
         self._lane = services.doors.lane()
@@ -119,9 +121,16 @@ class Context:
 
     def fresh(self) -> Self:
         """The same request with nothing remembered: new loaders, rights asked again."""
-        made = type(self)(self.services, self.origin, self._claims, self._renew)
+        return self._another(None)
+
+    def _another(self, viewer: Viewer | None) -> Self:
+        made = type(self)(self.services, self.origin, self._claims, self._renew, viewer=viewer)
         made.patient, made.caller = self.patient, self.caller
         return made
+
+    def apart(self) -> Self:
+        """The same viewer, with the rights that it has here, and nothing read."""
+        return self._another(self._viewer)
 
     async def viewer(self) -> Viewer:
         """Whoever asks, read once; raises Unauthenticated."""
@@ -132,8 +141,12 @@ class Context:
         if self._asking is None:
             # One task for all resolvers that ask at once; shielded, for one of them may be cancelled.
             self._asking = asyncio.create_task(self._ask(self._claims))
-        self._viewer = await asyncio.shield(self._asking)
-        return self._viewer
+        asking = self._asking
+        viewer = await asyncio.shield(asking)
+        if self._asking is asking:
+            # Else something has changed meanwhile, and the next who asks is told anew.
+            self._viewer = viewer
+        return viewer
 
     async def still(self) -> Viewer:
         """The viewer with the rights of this moment, for what goes on for long.

@@ -95,6 +95,7 @@ class Followed(Feed):
         self.session = (await self._context.viewer()).session_id
         self._context.patient = True
         last, first_kept = await self._context.read(Events.bounds, self._stream)
+        self._context.done()
         if self._after is None:
             return last
         seq = StreamCursor.decode(self._after, self._stream).seq

@@ -22,7 +22,7 @@ TALKATIVE: Final = ("alembic", "asyncio", "httpcore", "httpx", "uvicorn")
 # For how many seconds lines wait for others.
 MOMENT: Final = 0.05
 # What stands first in a line of text; all else follows as key=value.
-_LEADING: Final = ("time", "level", "logger", "message", "exception", "stack")
+_LEADING: Final = ("time", "level", "logger", "message", "exception")
 # What every record has, and uvicorn's message once more, for terminals.
 _STANDARD: Final = vars(logging.LogRecord("", 0, "", 0, "", (), None)).keys() | {"message", "asctime", "color_message"}
 
@@ -73,29 +73,37 @@ class _Together(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
-        self._due: asyncio.TimerHandle | None = None
+        # The loop that will write them.
+        self._due: asyncio.AbstractEventLoop | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Make the line now, for it tells of what runs now."""
         try:
             self._lines.append(self.format(record) + self.terminator)
+            loop = _loop()
+            if record.levelno >= logging.WARNING or loop is None:
+                self.flush()
+            elif self._due is not loop:
+                # Never cancelled: a timer is its loop's own, and whoever writes may be in another thread.
+                self._due = loop
+                loop.call_later(MOMENT, self._moment, record)
         except Exception:  # noqa: BLE001 - as the library's own handlers do: no line of a log may fail what logs it
             self.handleError(record)
-        if record.levelno >= logging.WARNING or (loop := _loop()) is None:
+
+    def _moment(self, record: logging.LogRecord) -> None:
+        self._due = None
+        try:
             self.flush()
-        elif self._due is None:
-            self._due = loop.call_later(MOMENT, self.flush)
+        except Exception:  # noqa: BLE001 - as above
+            self.handleError(record)
 
     def flush(self) -> None:
         """Write what there is."""
         with self.lock or nullcontext():
-            due, self._due = self._due, None
             lines, self._lines = self._lines, []
-        if due is not None:
-            due.cancel()
-        if lines:
-            self.stream.write("".join(lines))
-        super().flush()
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
 
 
 def _loop() -> asyncio.AbstractEventLoop | None:
@@ -130,8 +138,6 @@ class _Lines(logging.Formatter):
         if record.exc_info:
             # Without the values of local variables: they are clients' data.
             event["exception"] = self.formatException(record.exc_info)
-        if record.stack_info:
-            event["stack"] = record.stack_info
         return self._render(masked_event(event))
 
 
@@ -143,7 +149,7 @@ def _as_text(event: dict[str, Any]) -> str:
     head = f"{event.get('time', '')} {str(event.get('level', '')).upper()} {event.get('logger', '')}:"
     rest = [f"{key}={_word(value)}" for key, value in event.items() if key not in _LEADING and value is not None]
     line = " ".join([head, _one_line(str(event.get("message", ""))), *rest])
-    return "\n".join([line, *(str(event[key]) for key in ("exception", "stack") if event.get(key))])
+    return f"{line}\n{event['exception']}" if event.get("exception") else line
 
 
 def _word(value: Any) -> str:

@@ -1,6 +1,7 @@
 """`python -m graph.process`: one of several processes of a server, as its supervisor starts them."""
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -30,6 +31,7 @@ def _tied(line: socket.socket, settings: Settings, seat: Seat, server: Server) -
         loop.call_soon_threadsafe(server.abandon)
         time.sleep(2 * settings.grace_seconds + MARGIN)
         # What is stuck must not go on without anybody who sees to it.
+        logging.shutdown()
         os._exit(1)
 
     Thread(target=watch, name="supervisor", daemon=True).start()

@@ -71,10 +71,12 @@ class Seat(msgspec.Struct, frozen=True):
 
         async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             # Who has given up waiting needs none.
-            with suppress(OSError):
-                writer.write(msgspec.msgpack.encode(_families(registry)))
-                await writer.drain()
-            writer.close()
+            try:
+                with suppress(OSError):
+                    writer.write(msgspec.msgpack.encode(_families(registry)))
+                    await writer.drain()
+            finally:
+                writer.close()
 
         # There is one if the process before was killed.
         self._path.unlink(missing_ok=True)

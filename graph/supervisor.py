@@ -67,6 +67,16 @@ async def supervise(
     return await supervisor.run(began)
 
 
+async def _served(places: Sequence[_Place], keeping: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until all of them serve; raises what keeps one from it for good."""
+    serving: asyncio.Future[Any] = asyncio.gather(*(each.serving.wait() for each in places))
+    waited_for: list[asyncio.Future[Any]] = [serving, *keeping]
+    done, _ = await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+    for each in done - {serving}:
+        each.result()
+    await serving
+
+
 class Supervisor:
     """Keeps the processes of a server running."""
 
@@ -85,10 +95,10 @@ class Supervisor:
         """
         first, *others = self._places
         keeping = [asyncio.create_task(self._keep(first))]
-        await first.serving.wait()
+        await _served([first], keeping)
         if not self._ending.is_set():
             keeping += [asyncio.create_task(self._keep(each)) for each in others]
-            await asyncio.gather(*(each.serving.wait() for each in others))
+            await _served(others, keeping)
         if not self._ending.is_set():
             self._complete, self._code = True, 0
             began()

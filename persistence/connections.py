@@ -83,7 +83,8 @@ class Connections:
         """How the pool is used at present."""
         size = self._pool.get_size()
         in_use = len(self._since) - len(self._idle) - len(self._kept)
-        return Pooled(in_use, size - in_use, self._pool.get_max_size())
+        # One that was cut is counted here until it is given back, but not there.
+        return Pooled(in_use, max(0, size - in_use), self._pool.get_max_size())
 
     async def acquire(self) -> "Proxy":
         """A connection that is told nothing yet; raises what the driver raises, TimeoutError after ten seconds."""
@@ -103,7 +104,8 @@ class Connections:
         """One that is idle; at last one that is kept, if no other can be had without waiting."""
         if self._idle:
             return self._idle.pop()
-        if not self._kept or len(self._since) < self._pool.get_max_size():
+        coming = self._waiting + len(self._releasing)
+        if not self._kept or len(self._since) + coming < self._pool.get_max_size():
             return None
         return self._kept.pop(next(iter(self._kept)))[0]
 
@@ -115,7 +117,11 @@ class Connections:
         else:
             self._idle.append(connection)
         while self._kept and now - next(iter(self._kept.values()))[1] > KEPT_SECONDS:
-            self._idle.insert(0, self._kept.pop(next(iter(self._kept)))[0])
+            forgotten, _ = self._kept.pop(next(iter(self._kept)))
+            if self._wanted:
+                self._release(forgotten)
+            else:
+                self._idle.insert(0, forgotten)
         while self._idle and now - self._since[self._idle[0]] > READY_SECONDS:
             self._release(self._idle.pop(0))
 

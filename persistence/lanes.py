@@ -119,7 +119,8 @@ class Lending:
             kept = lane.database.take(lane) if self._own else None
             self._connection = kept or await lane.database.acquire()
         except BaseException:
-            lane.busy = not self._own
+            if self._own:
+                lane.busy = False
             raise
         try:
             if self._viewer is not None and (kept is None or not lane.knows(self._viewer)):

@@ -41,7 +41,7 @@ class Rendering:
         run = Run(self._subject, self._variables, context, None)
         if rows := await run.rows(self._level, sources):
             return self._of_rows(rows, run.spent)
-        return [self._of(await self.one(source, context.fresh())) for source in sources]
+        return [self._of(await self.one(source, context.apart())) for source in sources]
 
     def _of(self, result: Planned) -> Answer:
         cost = points(result.spent)

@@ -11,7 +11,7 @@ the group and catches up from the log.
 """
 
 from graph.fanout.feeds import Answer, Batch, Feed, Happening, Look, Rendering, Telling, Told, rendered
-from graph.fanout.groups import Fanout, Group, Sink, Subscriber
+from graph.fanout.groups import Fanout, Group, Subscriber
 
 __all__ = [
     "Answer",
@@ -22,7 +22,6 @@ __all__ = [
     "Happening",
     "Look",
     "Rendering",
-    "Sink",
     "Subscriber",
     "Telling",
     "Told",

@@ -72,15 +72,22 @@ class Telling(msgspec.Struct, frozen=True):
 
     events: Sequence[Told]
     place: int
-    # What is the same for all who are told it: the points of all events together, and whether anything went wrong.
+    # What is the same for all who are told it: the points and bytes of all events, and whether anything went wrong.
     cost: int
+    size: int
     flawless: bool
 
     @classmethod
     def of(cls, events: Sequence[Told], place: int) -> Self:
         """Sum them up."""
         answers = [event.answer for event in events]
-        return cls(events, place, sum(each.cost for each in answers), not any(each.errors for each in answers))
+        return cls(
+            events,
+            place,
+            sum(each.cost for each in answers),
+            sum(len(each.data) for each in answers),
+            not any(each.errors for each in answers),
+        )
 
     def after(self, place: int) -> "Telling":
         """What of it comes after a place."""

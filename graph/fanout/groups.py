@@ -4,7 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from contextvars import Context as Variables
-from typing import Any, Final, Protocol
+from types import TracebackType
+from typing import Any, Final, NoReturn, Protocol
 from uuid import UUID
 
 from domain.access import Viewer
@@ -48,6 +49,7 @@ class Subscriber:
         self._woken = asyncio.Event()
         self.parted = False
         self._fault: Exception | None = None
+        self._trace: TracebackType | None = None
 
     async def follow(self) -> None:
         """Take events until something ends the subscription, which is raised."""
@@ -82,7 +84,9 @@ class Subscriber:
             batch = await look.since(self._place)
             if batch is None:
                 return
-            for event in await rendered(self.rendering, batch, look.context):
+            told = await rendered(self.rendering, batch, look.context)
+            look.context.done()
+            for event in told:
                 if until is not None and event.place > until:
                     return
                 await self.sink.send(event, live=False)
@@ -102,11 +106,16 @@ class Subscriber:
             if self.parted:
                 return
             if self._fault is not None:
-                raise self._fault
+                self._raise(self._fault)
             self._place = max(self._place, self._reached)
             self._busy = False
             self._woken.clear()
             await self._woken.wait()
+
+    def _raise(self, fault: Exception) -> NoReturn:
+        """Raise a fault that others may raise too, each with the trace that it came with alone."""
+        self._fault = None
+        raise fault.with_traceback(self._trace)
 
     def take(self, telling: Telling) -> bool:
         """Be told events; true if all were taken at once, and are still to be counted.
@@ -131,11 +140,11 @@ class Subscriber:
         return new is telling
 
     def _put(self, telling: Telling) -> bool:
-        return not telling.events or self.sink.put(telling)
+        return not telling.events or (telling.size <= MOST_WAITING_BYTES and self.sink.put(telling))
 
     def _wait(self, telling: Telling) -> None:
         self._waiting.extend(telling.events)
-        self._bytes += sum(len(event.answer.data) for event in telling.events)
+        self._bytes += telling.size
         self._reached = telling.place
         if len(self._waiting) > MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
             self.part()
@@ -149,7 +158,8 @@ class Subscriber:
 
     def end(self, fault: Exception, *, now: bool = False) -> None:
         """Be told nothing more but this fault; `now` not even what was told before."""
-        self._fault = self._fault or fault
+        if self._fault is None:
+            self._fault, self._trace = fault, fault.__traceback__
         if now:
             self._drop()
         self._woken.set()
@@ -215,13 +225,19 @@ class Group:
             return True
         if batch is None:
             return False
-        await self.tell(batch, look.context, first)
+        try:
+            await self.tell(batch, look.context, first)
+        finally:
+            look.context.done()
         return True
 
     async def tell(self, batch: Batch, context: Any, reader: Subscriber) -> None:
         """Tell a batch that was read as one of the members to all who may see it now."""
         told = await rendered(reader.rendering, batch, context)
         await self._check(reader.feed)
+        if reader not in self.members:
+            # It has lost what it was rendered with, in the middle of it perhaps: another member reads it anew.
+            return
         for telling in _slices(told, batch.place, most=max(1, MOST_AT_ONCE // max(1, len(self.members)))):
             self.hand(telling)
             await asyncio.sleep(0)

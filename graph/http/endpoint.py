@@ -218,7 +218,10 @@ class Endpoint(GraphQL[Any, None]):
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             with self.observer.operation():
-                await stream(scope, receive, send)
+                try:
+                    await stream(scope, receive, send)
+                finally:
+                    context.done()
 
         return watched
 

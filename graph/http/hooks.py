@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from functools import lru_cache
-from inspect import isasyncgenfunction, iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
 from typing import Any, Final, NamedTuple, cast
 
@@ -85,16 +85,15 @@ class Stage:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        """End, the last that has begun first."""
-        if not self._open:
-            return None
+    ) -> None:
+        """End, the last that has begun first; what has gone wrong goes on, as with Strawberry's own."""
         if len(self._open) == 1:
-            return await self._open[0].__aexit__(kind, error, trace)
-        stack = AsyncExitStack()
-        for entered in self._open:
-            stack.push_async_exit(entered)
-        return await stack.__aexit__(kind, error, trace)
+            await self._open[0].__aexit__(kind, error, trace)
+        elif self._open:
+            stack = AsyncExitStack()
+            for entered in self._open:
+                stack.push_async_exit(entered)
+            await stack.__aexit__(kind, error, trace)
 
 
 def _found(kind: type[SchemaExtension], name: str) -> Hook | None:
@@ -102,6 +101,8 @@ def _found(kind: type[SchemaExtension], name: str) -> Hook | None:
     hook = getattr(kind, name)
     if hook is getattr(SchemaExtension, name):
         return None
+    if isgeneratorfunction(hook):
+        raise TypeError(f"{kind.__qualname__}.{name} must be an asynchronous generator")
     if isasyncgenfunction(hook):
         return Hook(asynccontextmanager(hook), None, waits=False)
     return Hook(None, hook, waits=iscoroutinefunction(hook))

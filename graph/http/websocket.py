@@ -284,6 +284,12 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         """Whether it ran to its end; or what is to be delivered from then on, nothing else being kept of it."""
         operation.check()
         context = session.fresh()
+        try:
+            return await self._ran(name, operation, context)
+        finally:
+            context.done()
+
+    async def _ran(self, name: str, operation: Operation, context: Context) -> "bool | Live":
         if context.meter is not None:
             await context.meter.request()
         await context.used()

@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 import msgspec
 import pytest
+from graphql import GraphQLError
 
 from domain.access import SYSTEM, Role
 from domain.orders import Order, OrderStatus
@@ -17,6 +18,7 @@ from domain.orders.execution import stream_of
 from graph.app import make_app
 from graph.context import Services
 from graph.execution import Rendering
+from graph.fanout import Answer
 from graph.follow import StreamCursor
 from graph.http.schema import Schema
 from graph.ids import id_of
@@ -253,6 +255,28 @@ async def test_a_session_that_has_ended_hears_nothing_more_and_others_do(floor: 
             assert message["payload"][0]["extensions"]["reason"] == "REVOKED"
         await floor.happen([2])
         assert await heard(stays) == 2
+
+
+async def test_what_was_rendered_as_one_who_has_gone_meanwhile_is_rendered_anew(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader, original = await floor.make.session(floor.desk.advisor.user, floor.desk.book), Rendering.all
+    rendered: list[int] = []
+
+    async def lost(self: Rendering, sources: Sequence[Any], context: Any) -> Any:
+        rendered.append(len(sources))
+        if len(rendered) > 1:
+            return await original(self, sources, context)
+        revoke = "update sessions set revoked_at = now() where id = $1"
+        await floor.make.connection.execute(revoke, leader.session.id)
+        return [Answer(b"null", [GraphQLError("The session has ended.")], 1) for _ in sources]
+
+    monkeypatch.setattr(Rendering, "all", lost)
+    async with floor.watching(leader, floor.desk.advisor) as (gone, stays):
+        await floor.happen([1])
+        assert await heard(stays) == 1
+        assert (await gone.receive())["type"] == "error"
+    assert rendered == [1, 1]
 
 
 @pytest.mark.parametrize("leaves", [0, 1])

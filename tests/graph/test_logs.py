@@ -214,14 +214,39 @@ async def test_lines_of_a_moment_are_written_at_once_and_trouble_without_delay()
         root.setLevel(before)
 
 
+async def test_threads_may_write_while_lines_wait_and_no_stream_fails_whoever_logs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stream, root = Writes(), logging.getLogger()
+    before = root.level
+    handler = set_up(LogFormat.TEXT, LogLevel.INFO, stream)
+    try:
+        logging.getLogger("steward.any").info("waits")
+        await asyncio.to_thread(logging.getLogger("steward.any").info, "of a thread")
+        assert [text.count("\n") for text in stream.written] == [2]
+        await asyncio.sleep(MOMENT * 2)
+        stream.broken = True
+        for gravity in (logging.INFO, logging.ERROR):
+            logging.getLogger("steward.any").log(gravity, "nobody hears this")
+        logging.getLogger("steward.any").info("nor this")
+        await asyncio.sleep(MOMENT * 2)
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
+    assert "BrokenPipeError" in capsys.readouterr().err
+
+
 class Writes(io.StringIO):
     """A stream that remembers what was written at once."""
 
     def __init__(self) -> None:
         super().__init__()
         self.written: list[str] = []
+        self.broken = False
 
     def write(self, text: str) -> int:
+        if self.broken:
+            raise BrokenPipeError
         self.written.append(text)
         return len(text)
 

@@ -1,6 +1,6 @@
 """Hooks of extensions run in order, and what has begun is ended whatever fails."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -82,3 +82,23 @@ async def test_what_has_begun_ends_if_a_later_hook_fails() -> None:
 async def test_where_there_is_no_hook_it_just_runs() -> None:
     await run(SchemaExtension())
     assert SAID == ["it runs"]
+
+
+async def test_a_hook_that_would_silently_not_run_is_told_of() -> None:
+    def hook(_: Any) -> Iterator[None]:
+        yield
+
+    with pytest.raises(TypeError, match=r"Plain\.on_execute must be an asynchronous generator"):
+        await run(named("Plain", hook))
+
+
+async def test_no_hook_swallows_what_goes_wrong() -> None:
+    async def hook(_: Any) -> AsyncIterator[None]:
+        try:
+            yield
+        except ValueError:
+            SAID.append("swallowed")
+
+    with pytest.raises(ValueError, match="oh"):
+        await run(named("Greedy", hook), fails=True)
+    assert SAID == ["it runs", "swallowed"]

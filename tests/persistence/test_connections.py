@@ -63,6 +63,18 @@ async def test_whoever_waits_is_served_by_what_is_given_back_or_kept(few: Databa
     assert few.pooled.in_use == 0
 
 
+async def test_what_is_kept_is_taken_while_others_are_still_connecting(few: Database) -> None:
+    kept = await few.acquire()
+    few.keep(object(), kept)
+    connecting = asyncio.create_task(few.acquire())
+    await asyncio.sleep(0)
+    assert await few.acquire() is kept
+    other = await connecting
+    few.give_back(kept)
+    few.give_back(other)
+    assert few.pooled.in_use == 0
+
+
 async def test_one_that_was_cut_is_lent_to_nobody(few: Database, database_url: str) -> None:
     one = await few.acquire()
     was = await pid(one)

@@ -9,7 +9,7 @@ import pytest
 from asyncpg import PostgresError
 
 from domain.access import Viewer
-from domain.errors import Unauthenticated
+from domain.errors import Unauthenticated, Unavailable
 from graph.context import Services
 from persistence.books import Books
 from persistence.database import Lent
@@ -144,3 +144,30 @@ async def test_what_fails_gives_its_connection_back(services: Services, make: Ma
     assert services.doors.database.pooled.in_use == 0
     async with lane.lend(viewer) as lent:
         assert (await told(lent))["user"] == str(viewer.user_id)
+
+
+async def test_a_second_reading_that_fails_leaves_the_lane_to_the_first(
+    services: Services, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = services.doors.database
+    lane, viewer = await entered(services, await make.advisor())
+    free = asyncio.Event()
+
+    async def never() -> Any:
+        await free.wait()
+        raise Unavailable
+
+    async with lane.lend(viewer):
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "acquire", never)
+            second = asyncio.create_task(lane.lend(viewer).__aenter__())
+            await asyncio.sleep(0)
+    free.set()
+    with pytest.raises(Unavailable):
+        await second
+    watch = Lendings()
+    database.watch = watch
+    for _ in range(3):
+        async with lane.lend(viewer):
+            pass
+    assert watch.count == 0, "the lane has its own"
