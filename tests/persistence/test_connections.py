@@ -109,4 +109,6 @@ async def test_after_a_minute_the_driver_looks_at_it(few: Database, monkeypatch:
     few.give_back(one)
     monkeypatch.undo()
     await asyncio.sleep(0.01)
-    assert await few.acquire() is not one, "it went through the driver's hands"
+    fresh = await few.acquire()
+    assert fresh is not one, "it went through the driver's hands"
+    few.give_back(fresh)

@@ -82,7 +82,9 @@ class Socket:
 @asynccontextmanager
 async def socket_to(address: Served, token: str | None = None) -> AsyncIterator[Socket]:
     """An acknowledged socket."""
-    async with connect(address.socket_url, subprotocols=[Subprotocol("graphql-transport-ws")]) as connection:
+    # A client that has not read all waits so long to hear its close answered.
+    options: Any = {"subprotocols": [Subprotocol("graphql-transport-ws")], "close_timeout": 0.5}
+    async with connect(address.socket_url, **options) as connection:
         client = Socket(connection)
         payload = {"authorization": f"Bearer {token}"} if token else {}
         await client.send(type="connection_init", payload=payload)
