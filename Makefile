@@ -18,7 +18,7 @@ serve: $(VENV)/.serve ## Start the database and the server on http://127.0.0.1:8
 	@exec $(BIN)/steward serve
 
 test: check ## Run every check and every test.
-	$(PYTEST) -n auto --dist worksteal
+	$(PYTEST) -n auto
 
 check: $(VENV)/.dev ## Formatting, lint, types, layers, the schema file.
 	$(BIN)/ruff format --check .

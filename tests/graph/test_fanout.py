@@ -260,23 +260,25 @@ async def test_a_session_that_has_ended_hears_nothing_more_and_others_do(floor: 
 async def test_what_was_rendered_as_one_who_has_gone_meanwhile_is_rendered_anew(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leader, original = await floor.make.session(floor.desk.advisor.user, floor.desk.book), Rendering.all
-    rendered: list[int] = []
+    watchers = [await floor.make.session(floor.desk.advisor.user, floor.desk.book) for _ in range(2)]
+    original, readers = Rendering.all, list[UUID]()
 
     async def lost(self: Rendering, sources: Sequence[Any], context: Any) -> Any:
-        rendered.append(len(sources))
-        if len(rendered) > 1:
+        readers.append((await context.viewer()).session_id)
+        if len(readers) > 1:
             return await original(self, sources, context)
-        revoke = "update sessions set revoked_at = now() where id = $1"
-        await floor.make.connection.execute(revoke, leader.session.id)
+        await floor.make.connection.execute("update sessions set revoked_at = now() where id = $1", readers[0])
         return [Answer(b"null", [GraphQLError("The session has ended.")], 1) for _ in sources]
 
     monkeypatch.setattr(Rendering, "all", lost)
-    async with floor.watching(leader, floor.desk.advisor) as (gone, stays):
+    async with floor.watching(*watchers) as sockets:
         await floor.happen([1])
-        assert await heard(stays) == 1
-        assert (await gone.receive())["type"] == "error"
-    assert rendered == [1, 1]
+        told = [await socket.receive() for socket in sockets]
+    # Whoever came first is the reader.
+    by_session = dict(zip([each.session.id for each in watchers], told, strict=True))
+    assert set(readers) == set(by_session)
+    assert by_session[readers[0]]["type"] == "error"
+    assert by_session[readers[1]]["payload"]["data"]["orderEvents"]["version"] == 1
 
 
 @pytest.mark.parametrize("leaves", [0, 1])
