@@ -10,10 +10,10 @@ import gc
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.asgi import GraphQL
 
 from domain.access import SYSTEM
-from domain.orders import Order, OrderKind, OrderStatus, Side, TimeInForce
+from domain.orders import Order, OrderStatus
 from graph.app import make_app, open_services
 from graph.context import Services
 from graph.fanout import Batch, Group, Happening, Telling, rendered
@@ -37,6 +37,7 @@ from graph.settings import Environment, Settings
 from graph.wire import Wire
 from graph.wire_sockets import SocketWire
 from persistence.work import Work
+from tests.factories.trading import submitted
 from tests.support.probing import GENEROUS, SECRETS
 
 CORE: Final = 0
@@ -83,42 +84,9 @@ class Control:
 
 def an_order() -> Order:
     """An order as it may be read from the database."""
-    some, moment = UUID(int=7), datetime.now(UTC)
-    return Order(
-        id=some,
-        portfolio_id=some,
-        client_id=some,
-        book_id=some,
-        instrument_id=some,
-        side=Side.BUY,
-        kind=OrderKind.LIMIT,
-        time_in_force=TimeInForce.GTC,
-        quantity=Decimal(1),
-        amount=None,
-        limit_price=Decimal(1),
-        currency="INR",
-        status=OrderStatus.SUBMITTED,
-        notional=Decimal(1),
-        filled_quantity=Decimal(0),
-        filled_value=Decimal(0),
-        reserved_cash=Decimal(0),
-        reserved_quantity=Decimal(0),
-        trades_on=moment.date(),
-        expires_at=moment + timedelta(days=300),
-        placed_by=some,
-        terms_by=some,
-        placed_at=moment,
-        approved_by=None,
-        approved_at=None,
-        closed_at=None,
-        checked_at=moment,
-        ending=None,
-        revision=1,
-        sent_revision=1,
-        attention=None,
-        reason=None,
-        version=1,
-    )
+    some = UUID(int=7)
+    portfolio: Any = SimpleNamespace(id=some, client_id=some, book_id=some)
+    return submitted(some, portfolio, some, some, datetime.now(UTC))
 
 
 class Steward:

@@ -10,13 +10,10 @@ from asyncpg import Connection, Record
 
 from domain.entities import Entity
 from domain.instruments import Instrument
-from domain.ledger import Transaction, fold
-from domain.portfolios import Portfolio
 from domain.positions import CashBalance, Lot, Position
-from domain.transactions import cash_balance, folded
 from tests.benchmarks.firm import DEMO_CLIENTS, Sizes, make
 from tests.conftest import Databases
-from tests.persistence.test_demo import FIELD_KEY, load, owner, rows
+from tests.persistence.test_demo import FIELD_KEY, load, owner, refolded, rows
 
 SIZES = Sizes(clients=30, instruments=40)
 NOBODY = UUID(int=0)
@@ -39,20 +36,8 @@ def unnamed(entities: list[Any]) -> set[Entity]:
 
 
 async def test_what_is_stored_is_what_the_stored_ledgers_fold_to(stored: "Connection[Record]") -> None:
-    ledgers: dict[UUID, list[Transaction]] = {}
-    for entry in await rows(stored, Transaction, "transactions"):
-        ledgers.setdefault(entry.portfolio_id, []).append(entry)
     instruments = {each.id: each for each in await rows(stored, Instrument, "instruments")}
-    positions: list[Position] = []
-    lots: list[Lot] = []
-    cash: list[CashBalance] = []
-    for portfolio in await rows(stored, Portfolio, "portfolios"):
-        holdings = fold(ledgers[portfolio.id])
-        for instrument_id, holding in holdings.positions.items():
-            position, held = folded(portfolio, instruments[instrument_id], holding)
-            positions.append(position)
-            lots += held
-        cash += [cash_balance(portfolio, currency, amount) for currency, amount in holdings.cash.items()]
+    positions, lots, cash = await refolded(stored, instruments)
     assert unnamed(await rows(stored, Position, "positions")) == unnamed(positions)
     assert unnamed(await rows(stored, Lot, "lots")) == unnamed(lots)
     assert unnamed(await rows(stored, CashBalance, "cash_balances")) == unnamed(cash)

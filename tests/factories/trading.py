@@ -1,8 +1,9 @@
 """A desk that can trade: a client in good standing with cash, instruments with prices, and whoever approves."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -125,14 +126,14 @@ async def desk(make: Make, gql: Gql, cash: str = "1000000", **client: Any) -> De
     return made
 
 
-async def order(make: Make, portfolio: Portfolio, instrument: Instrument, by: User, **given: Any) -> Order:
-    """An order row as an owner of the tables could add it: a limit order for one unit, at the broker."""
-    made = Order(
-        id=make.new_id(),
+def submitted(row_id: UUID, portfolio: Portfolio, instrument_id: UUID, by: UUID, moment: datetime) -> Order:
+    """A limit order for one unit, at the broker."""
+    return Order(
+        id=row_id,
         portfolio_id=portfolio.id,
         client_id=portfolio.client_id,
         book_id=portfolio.book_id,
-        instrument_id=instrument.id,
+        instrument_id=instrument_id,
         side=Side.BUY,
         kind=OrderKind.LIMIT,
         time_in_force=TimeInForce.GTC,
@@ -146,15 +147,15 @@ async def order(make: Make, portfolio: Portfolio, instrument: Instrument, by: Us
         filled_value=Decimal(0),
         reserved_cash=Decimal(0),
         reserved_quantity=Decimal(0),
-        trades_on=make.now.date(),
-        expires_at=make.now + timedelta(days=300),
-        placed_by=by.id,
-        terms_by=by.id,
-        placed_at=make.now,
+        trades_on=moment.date(),
+        expires_at=moment + timedelta(days=300),
+        placed_by=by,
+        terms_by=by,
+        placed_at=moment,
         approved_by=None,
         approved_at=None,
         closed_at=None,
-        checked_at=make.now,
+        checked_at=moment,
         ending=None,
         revision=1,
         sent_revision=1,
@@ -162,7 +163,11 @@ async def order(make: Make, portfolio: Portfolio, instrument: Instrument, by: Us
         reason=None,
         version=1,
     )
-    made = msgspec.structs.replace(made, **given)
+
+
+async def order(make: Make, portfolio: Portfolio, instrument: Instrument, by: User, **given: Any) -> Order:
+    """An order row as an owner of the tables could add it: a limit order for one unit, at the broker."""
+    made = msgspec.structs.replace(submitted(make.new_id(), portfolio, instrument.id, by.id, make.now), **given)
     await make.add(orders.orders, made)
     return made
 

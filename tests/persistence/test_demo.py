@@ -1,8 +1,8 @@
 """Loading the demo firm: stored as its ledgers fold, by all constraints, or not at all."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import argon2
@@ -17,6 +17,7 @@ from domain.demo.firm import Firm
 from domain.demo.listings import LISTINGS
 from domain.entities import Entity
 from domain.identity import Passwords
+from domain.instruments import Instrument
 from domain.ledger import Transaction, fold
 from domain.notifications import user_stream
 from domain.portfolios import Portfolio
@@ -67,21 +68,33 @@ async def rows(connection: "Connection[Record]", entity: type[Entity], table: st
     return read_all(entity, await connection.fetch(statement.text))
 
 
-async def test_what_is_stored_is_what_the_stored_ledgers_fold_to(stored: "Connection[Record]") -> None:
+class Refolded(NamedTuple):
+    """What ledgers come to."""
+
+    positions: list[Position]
+    lots: list[Lot]
+    cash: list[CashBalance]
+
+
+async def refolded(stored: "Connection[Record]", instruments: Mapping[UUID, Instrument]) -> Refolded:
+    """What all stored ledgers come to."""
     ledgers: dict[UUID, list[Transaction]] = {}
     for entry in await rows(stored, Transaction, "transactions"):
         ledgers.setdefault(entry.portfolio_id, []).append(entry)
-    instruments = {listing.instrument.id: listing.instrument for listing in LISTINGS}
-    positions: list[Position] = []
-    lots: list[Lot] = []
-    cash: list[CashBalance] = []
+    found = Refolded([], [], [])
     for portfolio in await rows(stored, Portfolio, "portfolios"):
         holdings = fold(ledgers[portfolio.id])
         for instrument_id, holding in holdings.positions.items():
             position, held = folded(portfolio, instruments[instrument_id], holding)
-            positions.append(position)
-            lots += held
-        cash += [cash_balance(portfolio, currency, amount) for currency, amount in holdings.cash.items()]
+            found.positions.append(position)
+            found.lots.extend(held)
+        found.cash.extend(cash_balance(portfolio, currency, amount) for currency, amount in holdings.cash.items())
+    return found
+
+
+async def test_what_is_stored_is_what_the_stored_ledgers_fold_to(stored: "Connection[Record]") -> None:
+    instruments = {listing.instrument.id: listing.instrument for listing in LISTINGS}
+    positions, lots, cash = await refolded(stored, instruments)
     assert set(await rows(stored, Position, "positions")) == set(positions)
     assert set(await rows(stored, Lot, "lots")) == set(lots)
     assert set(await rows(stored, CashBalance, "cash_balances")) == set(cash)
