@@ -4,7 +4,6 @@ It reads the input that the API is sent, checks no token, and acts for the viewe
 `python -m tests.benchmarks.bare URL HOME PORT TOKEN`, with the server's own settings.
 """
 
-import gc
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +21,7 @@ from domain.access import Viewer
 from domain.orders import OrderKind, Side, Ticket
 from graph.app import open_services
 from graph.context import Services
-from graph.server import FIRST_COLLECTION
+from graph.server import lighten_collections
 from graph.settings import load_settings
 from persistence.identity import Identities
 
@@ -79,9 +78,7 @@ async def main(url: str, home: str, port: int, token: str) -> None:
             Bare(services, viewer), host="127.0.0.1", port=port, log_level="warning", access_log=False
         )
         # As the server itself does.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(FIRST_COLLECTION)
+        lighten_collections()
         await uvicorn.Server(config).serve()
 
 

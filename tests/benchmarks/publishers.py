@@ -6,7 +6,6 @@ behind the log, or `log`, which appends each batch to the log in a transaction a
 """
 
 import asyncio
-import gc
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -32,7 +31,7 @@ from graph.context import Services
 from graph.fanout import Batch, Group, Happening, Telling, rendered
 from graph.follow import StreamCursor
 from graph.orders.live import OrderChange
-from graph.server import FIRST_COLLECTION
+from graph.server import lighten_collections
 from graph.settings import Environment, Settings
 from graph.wire import Wire
 from graph.wire_sockets import SocketWire
@@ -238,9 +237,7 @@ async def serve(app: ASGIApp, port: int) -> None:
         ws_per_message_deflate=False,
         ws_ping_interval=None,
     )
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(FIRST_COLLECTION)
+    lighten_collections()
     await uvicorn.Server(config).serve()
 
 

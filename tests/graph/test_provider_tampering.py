@@ -5,7 +5,6 @@ import base64
 import hmac
 import json
 from collections.abc import AsyncIterator, Callable
-from time import monotonic
 from typing import Any
 
 import msgspec
@@ -26,7 +25,10 @@ from tests.support.flows import begun, configs, journey, stated
 from tests.support.gql import Answer, Gql
 from tests.support.openid import CLIENT_ID, OpenIdServer, providing
 
-SECONDS = 1.0
+SECONDS = 1.0  # for how long we wait for a provider
+PATIENCE = 60  # far longer than that, for a machine that is busy with other tests
+# Until then a slow provider has not answered.
+OVER = asyncio.Event()
 # For tests that move our clock, and not the provider's.
 LASTING = {"exp": 4_000_000_000}
 
@@ -34,8 +36,10 @@ LASTING = {"exp": 4_000_000_000}
 @pytest.fixture
 async def provider() -> AsyncIterator[OpenIdServer]:
     server = OpenIdServer()
+    OVER.clear()
     async with providing(server):
         yield server
+        OVER.set()
 
 
 @pytest.fixture
@@ -281,12 +285,12 @@ async def test_a_new_key_is_read_when_it_is_used_but_not_for_every_stranger(
 
 
 async def slow() -> Response:
-    await asyncio.sleep(SECONDS * 3)
+    await OVER.wait()
     return PlainTextResponse("late")
 
 
 async def drip() -> AsyncIterator[bytes]:
-    for _ in range(30):
+    while not OVER.is_set():
         yield b" "
         await asyncio.sleep(SECONDS / 5)
 
@@ -324,13 +328,12 @@ async def test_a_provider_that_does_not_do_its_part_is_unavailable(
     if place != PLACES[0]:
         await begun(gql)
     provider.instead[place] = answer
-    began = monotonic()
-    if place == PLACES[0]:
-        document = 'mutation { beginProviderSignIn(input: {provider: "bank"}) { flow } }'
-        found = await gql.ask(document)
-    else:
-        found = await (await journey(gql)).complete()
-    assert monotonic() - began < SECONDS * 3
+    async with asyncio.timeout(PATIENCE):
+        if place == PLACES[0]:
+            document = 'mutation { beginProviderSignIn(input: {provider: "bank"}) { flow } }'
+            found = await gql.ask(document)
+        else:
+            found = await (await journey(gql)).complete()
     assert found.codes == ["UNAVAILABLE"]
     assert found["errors"][0]["extensions"]["retryAfter"]
     assert await nobody_came_in(make)
@@ -346,10 +349,9 @@ async def test_nobody_waits_for_what_has_just_failed_for_others(
     clock = moved(services)
     provider.instead[PLACES[0]] = slow
     document = 'mutation { beginProviderSignIn(input: {provider: "bank"}) { flow } }'
-    began = monotonic()
-    answers = await asyncio.gather(*(gql.ask(document) for _ in range(10)))
+    async with asyncio.timeout(PATIENCE):
+        answers = await asyncio.gather(*(gql.ask(document) for _ in range(10)))
     assert [answer.codes for answer in answers] == [["UNAVAILABLE"]] * 10
-    assert monotonic() - began < SECONDS * 4
     assert len(provider.asked) == 1
     clock.move(seconds=5)
     provider.instead.clear()

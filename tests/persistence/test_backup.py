@@ -159,9 +159,7 @@ def test_a_served_database_is_backed_up_and_not_replaced(firm: Firm, tmp_path: P
         made = backed_up(firm.steward, str(tmp_path))
         assert checked(made).rows["public.clients"] == 40
         assert checked(made).rows["public.sessions"] > 0
-        began = time.monotonic()
         sentence = refused(firm.steward, "restore", str(made), "--yes")
-        assert time.monotonic() - began < 10
         assert clients(address) == 40
     assert sentence == (
         f"The embedded database in {firm.steward.state} is in use: stop the server, or the command, that uses it."
