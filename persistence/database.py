@@ -48,6 +48,8 @@ _GONE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
+    # What the driver says when a connection was cut between two steps of its own.
+    asyncpg.InternalClientError,
 )
 
 
