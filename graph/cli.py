@@ -30,7 +30,7 @@ async def _work(settings: Settings, _: argparse.Namespace) -> int:
 
 
 async def _migrate(settings: Settings, _: argparse.Namespace) -> int:
-    from graph.server import database  # noqa: PLC0415 - as in _serve
+    from graph.place import database  # noqa: PLC0415 - as in _serve
     from persistence.setup import migrate  # noqa: PLC0415 - as in _serve
 
     async with database(settings) as place:
@@ -40,7 +40,7 @@ async def _migrate(settings: Settings, _: argparse.Namespace) -> int:
 
 
 async def _demo(settings: Settings, options: argparse.Namespace) -> int:
-    from graph.server import load_demo  # noqa: PLC0415 - as in _serve
+    from graph.demo_firm import load_demo  # noqa: PLC0415 - as in _serve
 
     at_home = settings.development and settings.database_url is None
     if not (at_home or options.yes):
@@ -53,7 +53,7 @@ async def _demo(settings: Settings, options: argparse.Namespace) -> int:
 
 
 async def _create_user(settings: Settings, options: argparse.Namespace) -> int:
-    from graph.server import create_user  # noqa: PLC0415 - as in _serve
+    from graph.new_user import create_user  # noqa: PLC0415 - as in _serve
 
     password = sys.stdin.readline().rstrip("\n") if options.password_stdin else getpass.getpass("Password: ")
     user = await create_user(settings, options, password)

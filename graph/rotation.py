@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from graph.server import database
+from graph.place import database
 from graph.settings import Settings
 from persistence import rotation
 from persistence.setup import migrate

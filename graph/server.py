@@ -1,14 +1,12 @@
 """Running the server: the database below it, uvicorn around it, and what it prints."""
 
-import argparse
 import asyncio
 import gc
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 from typing import Final
 
@@ -16,18 +14,16 @@ import msgspec
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from domain import identity
-from domain.access import Role
-from domain.clock import system_clock
-from domain.identity import NewUser, Passwords, User
 from graph import logs
 from graph.app import make_app, make_worker, open_services
 from graph.context import Services
+from graph.demo_firm import DEMO_PASSWORD, demo_sign_ins
 from graph.graphiql import DemoSignIn
 from graph.health import Health
 from graph.http.bounds import HttpLimits
 from graph.metrics import at_port
 from graph.observing import Observer
+from graph.place import Place, database
 from graph.seats import Seat, seats
 from graph.settings import Settings, SettingsError
 from graph.supervisor import supervise
@@ -35,15 +31,10 @@ from graph.tls import Certificate
 from graph.wire import Wire
 from graph.wire_sockets import SocketWire
 from graph.worker import Worker
-from persistence import demo
 from persistence.audit import keep_sealing
 from persistence.bell import Bell
-from persistence.embedded import EmbeddedServer
-from persistence.setup import migrate, organised
+from persistence.setup import migrate
 
-# Printed by `make serve` and offered by the page, in development alone: whoever loads the demo elsewhere says --yes.
-DEMO_PASSWORD: Final = "steward-demo-2026"  # noqa: S105 - as above, meant to be read
-DEMO_CLIENTS: Final = 600
 # Measured on lists of two thousand objects with sixteen requests in flight.
 FIRST_COLLECTION: Final = 10_000
 # No refusal: what encrypts before the server (a sidecar, a tunnel, a platform's router) may be unknown to it, and who
@@ -59,26 +50,6 @@ log = logging.getLogger(__name__)
 Began = Callable[["Server"], None]
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where the database is, and where secrets that no setting gives are kept beside it."""
-
-    url: str
-    home: Path
-
-
-@asynccontextmanager
-async def database(settings: Settings) -> AsyncIterator[Place]:
-    """The database of the settings: an outside one, or the embedded one, which ends with its last user."""
-    if settings.database_url is not None:
-        yield Place(settings.database_url, settings.state_directory)
-        return
-    server = await asyncio.to_thread(EmbeddedServer.start, settings.state_directory)
-    try:
-        yield Place(server.url(), Path(server.home))
-    finally:
-        await asyncio.to_thread(server.close, wait=True)
-
-
 async def serve(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM, by as many processes as the settings say; gives the exit code.
 
@@ -88,7 +59,7 @@ async def serve(settings: Settings) -> int:
     with _listener(settings) as listener:
         async with database(settings) as place:
             await migrate(place.url)
-            sign_ins = await _demo_firm(settings, place)
+            sign_ins = await _sign_ins(settings, place)
             if settings.exposed:
                 log.warning(EXPOSED, settings.host)
             address = _address(settings, listener)
@@ -112,7 +83,7 @@ async def serve_beside(settings: Settings, listener: socket.socket, seat: Seat, 
     """
     logs.set_up(settings.log_form, settings.log_level)
     async with database(settings) as place:
-        sign_ins = await _demo_firm(settings, place)
+        sign_ins = await _sign_ins(settings, place)
         async with (
             open_services(settings, place.url, place.home) as services,
             seat.told(services.observer.metrics.registry),
@@ -311,58 +282,9 @@ def _welcome(address: str, sign_ins: Sequence[DemoSignIn]) -> str:
     return "\n".join([*lines, "", "Ctrl-C stops server and database.", ""])
 
 
-async def _demo_firm(settings: Settings, place: Place) -> list[DemoSignIn]:
-    """The demo's sign-ins, the firm made first if need be: only in development, on the embedded database."""
-    if not (settings.development and settings.demo and settings.database_url is None):
-        return []
-    if await demo.is_empty(place.url):
-        await _load(settings, place, DEMO_CLIENTS)
+async def _sign_ins(settings: Settings, place: Place) -> list[DemoSignIn]:
+    """The demo's sign-ins, as its page and the first lines offer them."""
     return [
         DemoSignIn(name=each.name, role=each.role, email=each.email, password=DEMO_PASSWORD)
-        for each in await demo.sign_ins(place.url)
+        for each in await demo_sign_ins(settings, place)
     ]
-
-
-async def _load(settings: Settings, place: Place, clients: int) -> demo.DemoSummary:
-    key = settings.field_key_bytes(place.home)
-    return await demo.load(
-        place.url, clients=clients, field_key=key, passwords=Passwords(), now=system_clock(), password=DEMO_PASSWORD
-    )
-
-
-async def load_demo(settings: Settings, clients: int) -> None:
-    """Fill an empty database with the demo firm, and say how to get in."""
-    async with database(settings) as place:
-        await migrate(place.url)
-        summary = await _load(settings, place, clients)
-    counted = ", ".join(
-        f"{summary.counts[name]:,} {name}" for name in ("users", "clients", "portfolios", "transactions")
-    )
-    print(f"The demo firm has {counted}.")  # noqa: T201 - a command's answer
-
-
-async def create_user(settings: Settings, options: argparse.Namespace, password: str) -> User:
-    """Add a user, and the unit and team that it names if there are none; these stay if the user is then refused.
-
-    Refuses what its rules decline; raises SettingsError for a role that there is not.
-    """
-    try:
-        role = Role(options.role.upper())
-    except ValueError as error:
-        raise SettingsError(f"There is no role {options.role}; there are {', '.join(Role)}.") from error
-    identity.check_place(role, unit=options.unit, team=options.team)
-    async with database(settings) as place:
-        await migrate(place.url)
-        unit_id, team_id = await organised(place.url, options.unit, options.team, system_clock())
-        new = NewUser(
-            email=options.email,
-            name=options.name,
-            password=password,
-            role=role,
-            unit_id=unit_id,
-            team_id=team_id,
-            locale=options.locale,
-            time_zone=options.time_zone,
-        )
-        async with open_services(settings, place.url, place.home) as services:
-            return await services.doors.write(None, "command line", identity.create_user, services.passwords, new)

@@ -8,7 +8,7 @@ from typing import Final
 from domain.access import SYSTEM
 from domain.audit import LOGGED, AuditFindingKind, Finding, held_against
 from graph.ids import encode
-from graph.server import database
+from graph.place import database
 from graph.settings import Settings, SettingsError
 from persistence.audit import Verification, seal
 from persistence.database import Database, Lent

@@ -30,7 +30,7 @@ from asyncpg import Connection, Record
 from domain.access import Viewer
 from graph.app import make_app, open_services
 from graph.context import Services
-from graph.server import DEMO_PASSWORD
+from graph.demo_firm import DEMO_PASSWORD
 from graph.settings import ROOT, Environment, Settings
 from persistence import database
 from persistence.database import APPLICATION, LEND, OWNER, Lent, _told, driver_arguments

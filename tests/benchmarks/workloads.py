@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from graph.server import DEMO_PASSWORD
+from graph.demo_firm import DEMO_PASSWORD
 from tests.benchmarks.load import LoadError, ask, request
 from tests.benchmarks.measured import Server, Target
 from tests.benchmarks.queries import FOR_POSTGRAPHILE, PLACE, QUERIES

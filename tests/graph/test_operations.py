@@ -12,9 +12,9 @@ from graphql import parse
 from graphql.language import OperationDefinitionNode, OperationType
 
 from graph.app import OPERATIONS, make_app, open_services
+from graph.demo_firm import DEMO_PASSWORD
 from graph.graphiql import Operation, operations
 from graph.http.schema import Schema
-from graph.server import DEMO_PASSWORD
 from graph.settings import Settings
 from persistence import demo
 from persistence.embedded import EmbeddedServer

@@ -10,7 +10,7 @@ import pytest
 
 from domain.access import SYSTEM
 from domain.orders import execution
-from graph.server import DEMO_PASSWORD
+from graph.demo_firm import DEMO_PASSWORD
 from graph.settings import Settings
 from migrations import versions
 from persistence import demo

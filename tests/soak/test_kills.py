@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from graph.server import DEMO_PASSWORD
+from graph.demo_firm import DEMO_PASSWORD
 from tests.support.probing import GENEROUS
 from tests.support.steward import Steward, ask, sign_in
 

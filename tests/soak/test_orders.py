@@ -15,8 +15,8 @@ import asyncpg
 import pytest
 
 from graph.app import open_services
+from graph.demo_firm import DEMO_PASSWORD
 from graph.ids import decode
-from graph.server import DEMO_PASSWORD
 from graph.settings import Environment, Settings
 from persistence.database import driver_arguments
 from persistence.embedded import EmbeddedServer

@@ -8,7 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from graph.server import DEMO_PASSWORD
+from graph.demo_firm import DEMO_PASSWORD
 from tests.support.probing import GENEROUS
 from tests.support.served import Served, Socket
 from tests.support.steward import Steward, ask, sign_in
