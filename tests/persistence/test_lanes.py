@@ -125,15 +125,9 @@ async def test_an_end_of_the_session_is_seen_by_what_goes_on(services: Services,
     lane, viewer = await entered(services, advisor)
     ids = [book_of(advisor)]
     await make.connection.execute("update sessions set revoked_at = now() where id = $1", advisor.session.id)
-    began = asyncio.get_running_loop().time()
-
-    async def goes_on() -> None:
-        while asyncio.get_running_loop().time() - began < TOLD_SECONDS * 5:
-            await services.doors.read_along(lane, viewer, None, Books.by_ids, viewer, ids)
-
+    await asyncio.sleep(TOLD_SECONDS)
     with pytest.raises(Unauthenticated):
-        await goes_on()
-    assert asyncio.get_running_loop().time() - began < TOLD_SECONDS * 5
+        await services.doors.read_along(lane, viewer, None, Books.by_ids, viewer, ids)
 
 
 async def test_what_fails_gives_its_connection_back(services: Services, make: Make) -> None:
