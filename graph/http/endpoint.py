@@ -161,7 +161,7 @@ class Endpoint(GraphQL[Any, None]):
             return Response(status_code=204, headers=ALLOW)
         if request.method not in {"GET", "HEAD", "POST"}:
             raise Refused.of(405, "", "The endpoint takes GET and POST.", **ALLOW)
-        return await self.page(Request(request.scope)) if self.page and _wants_page(request) else None
+        return await self.page(Request(request.scope, request.receive)) if self.page and _wants_page(request) else None
 
     async def _perform(self, request: Received, media: str, held: list[One]) -> ASGIApp:
         check_site(request, self.allowed_origins)
