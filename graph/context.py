@@ -5,7 +5,6 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar
@@ -80,6 +79,7 @@ class Context:
         renew: Callable[[], Awaitable[Claims]] | None = None,
         *,
         viewer: Viewer | None = None,
+        caller: Caller | None = None,
     ) -> None:
         self.services = services
         self.origin = origin
@@ -92,7 +92,7 @@ class Context:
         self._lane = services.doors.lane()
         self.patient = False
         # Whoever pays for what is asked.
-        self.caller = Caller(Kind.USER, str(claims.user_id)) if claims else Caller.at(origin.address)
+        self.caller = caller or (Caller.of(claims) if claims else Caller.at(origin.address))
 
     @property
     def holder(self) -> str:
@@ -124,8 +124,8 @@ class Context:
         return self._another(None)
 
     def _another(self, viewer: Viewer | None) -> Self:
-        made = type(self)(self.services, self.origin, self._claims, self._renew, viewer=viewer)
-        made.patient, made.caller = self.patient, self.caller
+        made = type(self)(self.services, self.origin, self._claims, self._renew, viewer=viewer, caller=self.caller)
+        made.patient = self.patient
         return made
 
     def apart(self) -> Self:
@@ -162,9 +162,11 @@ class Context:
         return await patient.viewer()
 
     async def _ask(self, claims: Claims) -> Viewer:
-        async with self._turn():
-            doors = self.services.doors
-            viewer = await (doors if self.patient else self._lane).viewer(claims.session_id, self.now)
+        if self.patient:
+            async with self.services.turns:
+                viewer = await self.services.doors.viewer(claims.session_id, self.now)
+        else:
+            viewer = await self._lane.viewer(claims.session_id, self.now)
         seen_by(viewer.user_id)
         return viewer
 
@@ -189,11 +191,8 @@ class Context:
         viewer, doors = await self.viewer(), self.services.doors
         if not self.patient:
             return await doors.read_along(self._lane, viewer, columns, method, viewer, *args, **kwargs)
-        async with self._turn():
+        async with self.services.turns:
             return await doors.read(viewer, method, viewer, *args, **kwargs)
-
-    def _turn(self) -> AbstractAsyncContextManager[None]:
-        return self.services.turns if self.patient else nullcontext()
 
     async def write(
         self, verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
@@ -301,13 +300,20 @@ class Context:
         return None
 
 
+class Verified(msgspec.Struct, frozen=True):
+    """An access token that was read: what it says, and whoever pays for what is asked with it."""
+
+    claims: Claims
+    caller: Caller
+
+
 class Contexts:
     """Makes the context of a request or a socket from its access token."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._keys = KnownKeys(services.doors)
-        self._verified: OrderedDict[bytes, Claims] = OrderedDict()
+        self._verified: OrderedDict[bytes, Verified] = OrderedDict()
 
     async def admit(self, token: str | None, origin: Origin) -> Standing:
         """Count a request to whom its token names, else to its address, before the database is asked of anything.
@@ -315,9 +321,9 @@ class Contexts:
         Raises RateLimited, and Unauthenticated for what has not the form of the key it claims to be. Any other token
         that is none is the address's own affair.
         """
-        rates, place = self._services.rates, Caller.at(origin.address)
+        rates = self._services.rates
         if token is not None and is_key(token):
-            await rates.check_failures(place)
+            await rates.check_failures(Caller.at(origin.address))
             try:
                 digest = key_digest(token)
             except Unauthenticated:
@@ -326,21 +332,23 @@ class Contexts:
                 raise
             return await rates.request(Caller(Kind.KEY, digest))
         try:
-            return await rates.request(Caller(Kind.USER, str(self._read(token).user_id)) if token else place)
+            caller = self._read(token).caller if token else Caller.at(origin.address)
         except Unauthenticated:
-            return await rates.request(place)
+            caller = Caller.at(origin.address)
+        return await rates.request(caller)
 
     async def failed(self, origin: Origin) -> None:
         """Count a token that was none to the address."""
         await self._services.rates.failed(Caller.at(origin.address))
 
-    def _read(self, token: str) -> Claims:
+    def _read(self, token: str) -> Verified:
         """What an access token says, checked once; raises Unauthenticated."""
         digest, now = hashlib.sha256(token.encode()).digest(), self._services.doors.clock()
         known = self._verified.get(digest)
-        if known is None or known.expires_at <= now:
+        if known is None or known.claims.expires_at <= now:
             self._verified.pop(digest, None)
-            known = self._verified[digest] = self._services.tokens.read(token, now)
+            claims = self._services.tokens.read(token, now)
+            known = self._verified[digest] = Verified(claims, Caller.of(claims))
             while len(self._verified) > MOST_VERIFIED:
                 self._verified.popitem(last=False)
         return known
@@ -351,15 +359,16 @@ class Contexts:
             return Context(self._services, origin, None)
         if is_key(token):
             return await self._of_key(key_digest(token), origin)
-        context = Context(self._services, origin, self._read(token))
+        known = self._read(token)
+        context = Context(self._services, origin, known.claims, caller=known.caller)
         await context.used()
         return context
 
     async def _of_key(self, digest: str, origin: Origin) -> Context:
         """The context of a service account's key; raises Unauthenticated."""
         claims = await self._keys.claims(digest)
-        context = Context(self._services, origin, claims, partial(self._keys.read, digest))
-        context.caller = Caller(Kind.KEY, digest)
+        renew = partial(self._keys.read, digest)
+        context = Context(self._services, origin, claims, renew, caller=Caller(Kind.KEY, digest))
         try:
             await context.used()
         except Unauthenticated:

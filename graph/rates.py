@@ -1,18 +1,23 @@
 """Budgets by the minute: requests, and cost points, of users, of service keys and of addresses."""
 
-import math
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from functools import lru_cache
+from typing import Final, NamedTuple, Self
 
 import msgspec
 from limits import RateLimitItemPerMinute
 
 from domain.clock import Clock
 from domain.errors import TooComplex
+from domain.identity import Claims
 from domain.origin import network_of
 from graph.http.meters import AtOnce, OverLimit, Standing
 from persistence.rates import Limiter, Window, Windows
+
+# Of callers that came last.
+MOST_KEYS: Final = 4096
 
 
 class Kind(StrEnum):
@@ -28,6 +33,11 @@ class Caller(msgspec.Struct, frozen=True):
 
     kind: Kind
     name: str
+
+    @classmethod
+    def of(cls, claims: Claims) -> Self:
+        """The user who has signed in."""
+        return cls(Kind.USER, str(claims.user_id))
 
     @classmethod
     def at(cls, address: str) -> Self:
@@ -49,7 +59,7 @@ class Allowance(msgspec.Struct, frozen=True):
     anonymous_cost: int = 6_000
 
     def request_item(self, kind: Kind) -> RateLimitItemPerMinute:
-        """The budget of requests."""
+        """The budget of requests; users and keys have the same."""
         most = self.anonymous_requests if kind is Kind.ADDRESS else self.requests
         return RateLimitItemPerMinute(most, namespace="requests")
 
@@ -63,44 +73,71 @@ class Allowance(msgspec.Struct, frozen=True):
         return RateLimitItemPerMinute(self.anonymous_requests, namespace="failures")
 
 
+class Budget(NamedTuple):
+    """So much in so many seconds for each caller, and the key that a caller's use of it is kept under."""
+
+    most: int
+    seconds: int
+    key_of: Callable[[str], str]
+
+    @classmethod
+    def of(cls, item: RateLimitItemPerMinute) -> Self:
+        """As the library has it, which puts its keys together anew at each use."""
+        return cls(item.amount, item.get_expiry(), lru_cache(MOST_KEYS)(item.key_for))
+
+
+class Budgets(NamedTuple):
+    """What callers of a kind may use."""
+
+    requests: Budget
+    cost: Budget
+
+    @classmethod
+    def of(cls, allowance: Allowance, kind: Kind) -> Self:
+        """As they are allowed to."""
+        return cls(Budget.of(allowance.request_item(kind)), Budget.of(allowance.cost_item(kind)))
+
+
 class Rates:
     """The budgets of all callers."""
 
     def __init__(self, windows: Windows, allowance: Allowance, clock: Clock) -> None:
+        self._windows = windows
         self._limiter = Limiter(windows)
         self._clock = clock
-        self._requests = {kind: allowance.request_item(kind) for kind in Kind}
-        self._costs = {kind: allowance.cost_item(kind) for kind in Kind}
+        self._anonymous = Budgets.of(allowance, Kind.ADDRESS)
+        self._signed_in = Budgets.of(allowance, Kind.USER)
         self._failures = allowance.failure_item
 
     async def request(self, caller: Caller) -> Standing:
         """Count a request; raises RateLimited, which says how long to wait."""
-        item = self._requests[caller.kind]
-        window = await self._limiter.take(item, caller.key)
-        standing = self._standing(item, window)
+        budget = self._budgets(caller).requests
+        window = await self._windows.take(budget.key_of(caller.key), budget.most, budget.seconds, 1)
+        standing = self._standing(budget.most, window)
         if not window.taken:
-            raise OverLimit(f"Too many requests: {item.amount} a minute are answered.", standing)
+            raise OverLimit(f"Too many requests: {budget.most} a minute are answered.", standing)
         return standing
 
     async def failed(self, caller: Caller) -> None:
         """Count a token that was none."""
-        await self._limiter.take(self._failures, caller.key)
+        await self._limiter.hit(self._failures, caller.key)
 
     async def check_failures(self, caller: Caller) -> None:
         """Refuse an address that tries token after token, before the database is asked of another."""
-        if not await self._limiter.test(self._failures, caller.key):
-            window = await self._limiter.windows.window(self._failures.key_for(caller.key))
-            raise OverLimit("Too many tokens that are none.", self._standing(self._failures, window))
+        failures = self._failures
+        if not await self._limiter.test(failures, caller.key):
+            window = await self._windows.window(failures.key_for(caller.key)) or Window(0, self._clock())
+            raise OverLimit("Too many tokens that are none.", self._standing(failures.amount, window))
 
     async def take(self, caller: Caller, points: int) -> Window:
         """Charge points; raises RateLimited if they are not left, TooComplex if they are more than a whole minute's."""
-        item = self._costs[caller.kind]
-        if points > item.amount:
-            issue = f"requested {points} points, limit {item.amount} a minute"
+        budget = self._budgets(caller).cost
+        if points > budget.most:
+            issue = f"requested {points} points, limit {budget.most} a minute"
             raise TooComplex(f"The operation costs too much: {issue}.", (("cost", issue),))
-        window = await self._limiter.take(item, caller.key, points)
+        window = await self._windows.take(budget.key_of(caller.key), budget.most, budget.seconds, points)
         if not window.taken:
-            standing = self._standing(item, window)
+            standing = self._standing(budget.most, window)
             raise OverLimit(
                 f"The operation costs {points} points, of which {standing.remaining} are left in this minute.", standing
             )
@@ -108,8 +145,8 @@ class Rates:
 
     def at_once(self, caller: Caller) -> AtOnce:
         """What charges points without waiting."""
-        item, take = self._costs[caller.kind], self._limiter.windows.take_at_once
-        key, most, seconds = item.key_for(caller.key), item.amount, item.get_expiry()
+        budget, take = self._budgets(caller).cost, self._windows.take_at_once
+        key, most, seconds = budget.key_of(caller.key), budget.most, budget.seconds
 
         def charge(points: int) -> tuple[int, datetime] | None:
             window = take(key, most, seconds, points)
@@ -117,26 +154,20 @@ class Rates:
 
         return charge
 
-    async def give_back(self, caller: Caller, window: Window, points: int) -> Standing:
+    async def give_back(self, caller: Caller, window: Window, points: int) -> Window:
         """Give back to the window that was taken from; less than nothing is taken whatever is left."""
-        item = self._costs[caller.kind]
-        if points:
-            window = await self._limiter.give_back(item, caller.key, window, points)
-        return self._standing(item, window)
+        key = self._budgets(caller).cost.key_of(caller.key)
+        return await self._windows.give_back(key, window.ends_at, points)
 
     def standing_of(self, caller: Caller, window: Window) -> Standing:
         """What is left of the points."""
-        return self._standing(self._costs[caller.kind], window)
+        return self._standing(self._budgets(caller).cost.most, window)
 
-    def _standing(self, item: RateLimitItemPerMinute, window: Window | None) -> Standing:
-        now = self._clock()
-        used, ends_at = (window.used, window.ends_at) if window else (0, now)
-        return Standing(item.amount, max(0, item.amount - used), ends_at, seconds_until(ends_at, now))
+    def _budgets(self, caller: Caller) -> Budgets:
+        return self._anonymous if caller.kind is Kind.ADDRESS else self._signed_in
 
-
-def seconds_until(moment: datetime, now: datetime) -> int:
-    """Whole seconds, rounded up: whoever waits that long is not too early."""
-    return max(0, math.ceil((moment - now).total_seconds()))
+    def _standing(self, most: int, window: Window) -> Standing:
+        return Standing(most, max(0, most - window.used), window.ends_at, self._clock)
 
 
 class Bill:
@@ -150,12 +181,13 @@ class Bill:
 
     @property
     def standing(self) -> Standing:
-        """What the caller has left now that it is charged."""
+        """What the caller has left now that it is charged, or that it is settled."""
         return self._rates.standing_of(self._caller, self._window)
 
-    async def settle(self, actual: int) -> Standing:
-        """Give back what was not needed, and say what the caller has left."""
-        return await self._rates.give_back(self._caller, self._window, self._points - actual)
+    async def settle(self, actual: int) -> None:
+        """Give back what was not needed."""
+        if actual != self._points:
+            self._window = await self._rates.give_back(self._caller, self._window, self._points - actual)
 
 
 class Meter:

@@ -106,7 +106,7 @@ class MemoryWindows(Windows):
         self._clock = clock
         self._most = most
         self._windows: dict[str, Window] = {}
-        self._swept = clock()
+        self._sweeps_at = clock() + SWEEP
 
     async def take(self, key: str, most: int, seconds: float, amount: int) -> Window:
         """As declared above."""
@@ -115,8 +115,11 @@ class MemoryWindows(Windows):
     def take_at_once(self, key: str, most: int, seconds: float, amount: int) -> Window:
         """As declared above."""
         now = self._clock()
-        self._sweep(now)
-        window = self._standing(key, now) or Window(0, now + timedelta(seconds=seconds))
+        if now >= self._sweeps_at or len(self._windows) >= self._most:
+            self._sweep(now)
+        window = self._windows.get(key)
+        if window is None or window.ends_at <= now:
+            window = Window(0, now + timedelta(seconds=seconds))
         taken = window.used + amount <= most
         window = Window(window.used + amount * taken, window.ends_at, taken)
         self._windows[key] = window
@@ -146,12 +149,11 @@ class MemoryWindows(Windows):
         return window if window and window.ends_at > now else None
 
     def _sweep(self, now: datetime) -> None:
-        if now - self._swept >= SWEEP or len(self._windows) >= self._most:
-            self._swept = now
-            self._windows = {key: window for key, window in self._windows.items() if window.ends_at > now}
-            # Whoever brings that many addresses loses the oldest counts, not the server's memory.
-            for key in list(self._windows)[: max(0, len(self._windows) - self._most // 2)]:
-                del self._windows[key]
+        self._sweeps_at = now + SWEEP
+        self._windows = {key: window for key, window in self._windows.items() if window.ends_at > now}
+        # Whoever brings that many addresses loses the oldest counts, not the server's memory.
+        for key in list(self._windows)[: max(0, len(self._windows) - self._most // 2)]:
+            del self._windows[key]
 
 
 _KEY: Final = bindparam("key", type_=Text)
@@ -209,21 +211,13 @@ class DatabaseWindows(Windows):
 
 
 class Limiter(FixedWindowRateLimiter):
-    """The library's strategy of fixed windows, with refunds; what does not fit takes nothing."""
+    """The library's strategy of fixed windows; what does not fit takes nothing."""
 
     def __init__(self, windows: Windows) -> None:
         super().__init__(windows)
         self.windows = windows
 
-    async def take(self, item: RateLimitItem, key: str, amount: int = 1) -> Window:
-        """Take from the budget of a key, if it fits."""
-        return await self.windows.take(item.key_for(key), item.amount, item.get_expiry(), amount)
-
     async def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         """Whether the amount fitted and was taken."""
         window = await self.windows.take(item.key_for(*identifiers), item.amount, item.get_expiry(), cost)
         return window.taken
-
-    async def give_back(self, item: RateLimitItem, key: str, window: Window, amount: int) -> Window:
-        """Give back to the window that was taken from."""
-        return await self.windows.give_back(item.key_for(key), window.ends_at, amount)

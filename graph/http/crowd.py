@@ -1,5 +1,7 @@
 """How many there are at once, by whom."""
 
+from typing import Self
+
 from domain.errors import RateLimited
 
 # There is no telling when another of them ends: what browsers' clients wait anyway.
@@ -22,12 +24,12 @@ class Crowd:
         self.there: dict[str, int] = {}
 
     def one(self, whose: str) -> "One":
-        """One more, for a block; entering it raises Crowded."""
+        """One more, for a block or until it leaves; entering the block raises Crowded."""
         return One(self, whose)
 
 
 class One:
-    """One of a crowd, while its block runs."""
+    """One of a crowd, while its block runs, or from its coming until it leaves."""
 
     __slots__ = ("_crowd", "_whose")
 
@@ -36,15 +38,22 @@ class One:
         self._whose = whose
 
     def __enter__(self) -> None:
-        """Come; raises Crowded."""
+        self.come()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def come(self) -> Self:
+        """Be one of them; raises Crowded."""
         crowd = self._crowd
         there = crowd.there.get(self._whose, 0)
         if there >= crowd.most:
             raise Crowded(crowd.what, crowd.most)
         crowd.there[self._whose] = there + 1
+        return self
 
-    def __exit__(self, *_: object) -> None:
-        """Leave."""
+    def leave(self) -> None:
+        """Be one of them no longer."""
         there = self._crowd.there
         there[self._whose] -= 1
         if not there[self._whose]:

@@ -1,7 +1,6 @@
 """The one address of the API: plain HTTP, server-sent events and WebSockets."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
 from typing import Any, Final
 
 from graphql import GraphQLError
@@ -25,7 +24,7 @@ from graph.http.bounds import HttpLimits
 from graph.http.compression import compress
 from graph.http.contexts import Context, Contexts
 from graph.http.credentials import bearer, for_counting
-from graph.http.crowd import Crowd, Crowded
+from graph.http.crowd import Crowd, Crowded, One
 from graph.http.frames import Frames
 from graph.http.headers import guarded
 from graph.http.meters import Gate, OverLimit, note
@@ -43,6 +42,10 @@ from graph.http.websocket import Connection
 from graph.observing import Observer
 
 Page = Callable[[Request], Awaitable[Response]]
+
+# What a GET may ask for, and a POST; a stream may have subscriptions too.
+READING: Final = frozenset({OperationType.QUERY})
+CHANGING: Final = READING | {OperationType.MUTATION}
 
 ALLOW: Final[Mapping[str, str]] = {"Allow": "GET, HEAD, POST, OPTIONS"}
 
@@ -95,9 +98,13 @@ class Endpoint(GraphQL[Any, None]):
         if scope["type"] == "websocket":
             await self._connect(WebSocket(scope, receive, send))
             return
-        with ExitStack() as held:
+        held: list[One] = []
+        try:
             answer = await self.answer(Received(scope, receive), held)
             await answer(scope, receive, guarded(send, scope))
+        finally:
+            for one in held:
+                one.leave()
 
     async def reject_websocket(self, request: WebSocket) -> WebSocket:
         """Tell the page of another site that it may open no socket."""
@@ -117,19 +124,20 @@ class Endpoint(GraphQL[Any, None]):
             error = formatted(fault, request_id(socket.scope), system_clock())
             await socket.send_denial_response(refuse(error, 429, JSON, {}))
 
-    async def _enter(self, request: Received, held: ExitStack) -> None:
+    async def _enter(self, request: Received, held: list[One]) -> None:
         """Count a request, and the connection for as long as its answer takes; raises RateLimited."""
         origin = origin_of(request.scope)
-        held.enter_context(self.connections.one(origin.address))
+        held.append(self.connections.one(origin.address).come())
         if self.gate is None:
             return
+        request.counted_by = for_counting(request.header(b"authorization"))
         try:
-            note(request.scope, await self.gate.admit(for_counting(request.header(b"authorization")), origin))
+            note(request.scope, await self.gate.admit(request.counted_by, origin))
         except OverLimit as fault:
             note(request.scope, fault.standing)
             raise
 
-    async def answer(self, request: Received, held: ExitStack) -> ASGIApp:
+    async def answer(self, request: Received, held: list[One]) -> ASGIApp:
         """Whatever the request gets; nothing that it holds makes this raise."""
         media = JSON
         try:
@@ -153,19 +161,17 @@ class Endpoint(GraphQL[Any, None]):
             return Response(status_code=204, headers=ALLOW)
         if request.method not in {"GET", "HEAD", "POST"}:
             raise Refused.of(405, "", "The endpoint takes GET and POST.", **ALLOW)
-        return await self.page(request) if self.page and _wants_page(request) else None
+        return await self.page(Request(request.scope, request.receive)) if self.page and _wants_page(request) else None
 
-    async def _perform(self, request: Received, media: str, held: ExitStack) -> ASGIApp:
+    async def _perform(self, request: Received, media: str, held: list[One]) -> ASGIApp:
         check_site(request, self.allowed_origins)
         operation = await read_operation(request, self.limits, self.persisted)
-        token = bearer(request.header(b"authorization"))
+        token = request.counted_by or bearer(request.header(b"authorization"))
         context = await self._context(token, origin_of(request.scope), operation)
-        allowed = {OperationType.QUERY}
-        if request.method == "POST":
-            allowed.add(OperationType.MUTATION)
+        allowed = CHANGING if request.method == "POST" else READING
         if media == STREAM:
-            held.enter_context(self.underway.one(context.holder))
-            return await self._stream(request, operation, context, {*allowed, OperationType.SUBSCRIPTION})
+            held.append(self.underway.one(context.holder).come())
+            return await self._stream(request, operation, context, allowed | {OperationType.SUBSCRIPTION})
         with self.observer.operation():
             return await self._execute(request, operation, context, allowed, media)
 
@@ -180,7 +186,7 @@ class Endpoint(GraphQL[Any, None]):
             raise
 
     async def _execute(
-        self, request: Received, operation: Operation, context: Context, allowed: set[OperationType], media: str
+        self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType], media: str
     ) -> Response:
         try:
             result = await self.schema.execute(
@@ -204,7 +210,7 @@ class Endpoint(GraphQL[Any, None]):
         return answer
 
     async def _stream(
-        self, request: Received, operation: Operation, context: Context, allowed: set[OperationType]
+        self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType]
     ) -> ASGIApp:
         results = await self.schema.stream(
             operation.query,

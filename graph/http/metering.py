@@ -13,7 +13,7 @@ from graph.cost import Priced, points
 from graph.errors import is_request_error
 from graph.execution import Asked, Planned
 from graph.http.live import Event, Live, Receipt
-from graph.http.meters import Meter, Standing
+from graph.http.meters import Bill, Meter
 
 
 class Metering(SchemaExtension):
@@ -27,7 +27,7 @@ class Metering(SchemaExtension):
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.told: tuple[int, Standing] | None = None
+        self.told: tuple[int, Bill] | None = None
         self.priced: Priced | None = None
         self.live = False
 
@@ -43,11 +43,12 @@ class Metering(SchemaExtension):
             return
         bill = await meter.charge(max(1, priced.own) if self.live else priced.estimate, priced.by_address)
         if not self.live:
-            self.told = priced.estimate, bill.standing
+            self.told = priced.estimate, bill
         yield
         if not self.live:
             actual = actual_cost(priced, context.result)
-            self.told = actual, await bill.settle(actual)
+            await bill.settle(actual)
+            self.told = actual, bill
 
     async def on_stream_result(self, result: Any) -> AsyncIterator[None]:
         """Charge an event of a subscription before it is sent; raises RateLimited, which ends the subscription."""
@@ -66,8 +67,8 @@ class Metering(SchemaExtension):
     async def charge(self, meter: Meter, actual: int) -> dict[str, Any]:
         """Charge an event, and give what its answer says of it; raises RateLimited."""
         bill = await meter.charge(actual)
-        self.told = actual, bill.standing
-        return self._cost(*self.told)
+        self.told = actual, bill
+        return self._cost(actual, bill)
 
     def get_results(self) -> dict[str, Any]:
         """What the answer says of its cost."""
@@ -85,7 +86,8 @@ class Metering(SchemaExtension):
         meter: Meter | None = getattr(self.execution_context.context, "meter", None)
         return meter
 
-    def _cost(self, actual: int, standing: Standing) -> dict[str, Any]:
+    def _cost(self, actual: int, bill: Bill) -> dict[str, Any]:
+        standing = bill.standing
         return {
             "requested": self.priced.estimate if self.priced else actual,
             "actual": actual,

@@ -1,11 +1,13 @@
 """What the endpoint asks of whoever counts: budgets by the minute, and what answers say of them."""
 
+import math
 from collections.abc import Callable, MutableMapping
 from datetime import datetime
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from domain.clock import Clock
 from domain.errors import RateLimited
 from domain.origin import Origin
 
@@ -20,7 +22,12 @@ class Standing(msgspec.Struct, frozen=True):
     limit: int
     remaining: int
     resets_at: datetime
-    seconds: int
+    clock: Clock
+
+    @property
+    def seconds(self) -> int:
+        """Whole seconds, rounded up: whoever waits that long is not too early."""
+        return max(0, math.ceil((self.resets_at - self.clock()).total_seconds()))
 
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -50,10 +57,10 @@ class Bill(Protocol):
 
     @property
     def standing(self) -> Standing:
-        """What the caller has left now that it is charged."""
+        """What the caller has left now that it is charged, or that it is settled."""
 
-    async def settle(self, actual: int) -> Standing:
-        """Give back what was not needed, and say what the caller has left."""
+    async def settle(self, actual: int) -> None:
+        """Give back what was not needed."""
 
 
 class Meter(Protocol):

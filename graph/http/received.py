@@ -1,21 +1,31 @@
 """A request of the API as it was received."""
 
-from starlette.requests import Request
+from functools import cached_property
+
+from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
 
-class Received(Request):
+class Received:
     """A request whose headers are found by their names; Starlette's are walked through for each."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
-        super().__init__(scope, receive)
+        self.scope = scope
+        self.receive = receive
+        self.method: str = scope["method"]
         # Of several of a name the first holds.
         self._first: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        # The token by which it was counted, if it came with one.
+        self.counted_by: str | None = None
 
     def header(self, name: bytes) -> str | None:
         """The first header of a name, in small letters; none if there is none."""
-        value = self._first.get(name)
-        return None if value is None else value.decode("latin-1")
+        return self._first[name].decode("latin-1") if name in self._first else None
+
+    @cached_property
+    def query_params(self) -> QueryParams:
+        """What stands behind the question mark of its address."""
+        return QueryParams(self.scope["query_string"])
 
     @property
     def accept(self) -> str:

@@ -1,7 +1,8 @@
 """From a request's method, headers and bytes to the operation that it asks for."""
 
-from dataclasses import dataclass
 from typing import Any, Self
+
+import msgspec
 
 from domain.errors import Forbidden, Invalid
 from graph.http.accept import JSON
@@ -13,8 +14,7 @@ from graph.http.refused import Refused
 from graph.http.values import check_document, check_values, decode_json
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """What a client asks to have executed; the same over all transports."""
 
     query: str
@@ -32,26 +32,30 @@ class Operation:
             raise Invalid("Batches are not taken: send one operation a request.")
         if not isinstance(data, dict):
             raise Invalid("The request is no JSON object.")
-        name = data.get("operationName")
-        if not isinstance(data.get("query"), str | None):
-            raise Invalid.of("query", "It must be a text." if data["query"] else "A document is missing.")
-        if not isinstance(name, str | None):
+        query, name = data.get("query"), data.get("operationName")
+        variables, extensions = data.get("variables"), data.get("extensions")
+        if query is not None and not isinstance(query, str):
+            raise Invalid.of("query", "It must be a text." if query else "A document is missing.")
+        if name is not None and not isinstance(name, str):
             raise Invalid.of("operationName", "It must be a text or null.")
-        for key in ("variables", "extensions"):
-            if not isinstance(data.get(key), dict | None):
-                raise Invalid.of(key, "It must be an object or null.")
-        query = persisted.text(data)
-        if query is None:
+        if variables is not None and not isinstance(variables, dict):
+            raise Invalid.of("variables", "It must be an object or null.")
+        if extensions is not None and not isinstance(extensions, dict):
+            raise Invalid.of("extensions", "It must be an object or null.")
+        text = persisted.text(data)
+        if text is None:
             raise Invalid.of("query", "A document is missing.")
-        return cls(query, data.get("variables"), name or None, data.get("extensions"))
+        return cls(text, variables, name or None, extensions)
 
     def check(self) -> None:
         """Refuse text and numbers that no field could take. Raises Invalid naming the variables."""
         if not self.query.strip():
             raise Invalid.of("query", "A document is missing.")
         check_document(self.query)
-        check_document(self.name or "")
-        check_values(self.variables or {})
+        if self.name:
+            check_document(self.name)
+        if self.variables:
+            check_values(self.variables)
 
 
 async def read_operation(request: Received, limits: HttpLimits, persisted: Persisted) -> Operation:

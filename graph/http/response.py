@@ -52,12 +52,14 @@ class Encoded(Response):
 def respond(result: ExecutionResult, media: str) -> Encoded:
     """The answer to an operation, run or not."""
     status = 200
+    if not result.errors:
+        return _response(payload(result), status, media, {})
     if is_request_error(result.errors):
-        code = _extensions(result.errors or ()).get("code", "")
+        code = _extensions(result.errors).get("code", "")
         status = STATUS.get(code, 400)
         if media == JSON and status not in NEVER_OK:
             status = 200
-    return _response(payload(result), status, media, _hints(status, result.errors or ()))
+    return _response(payload(result), status, media, _hints(status, result.errors))
 
 
 def refuse(error: GraphQLError, status: int, media: str, headers: Mapping[str, str]) -> Encoded:

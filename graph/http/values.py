@@ -3,9 +3,9 @@
 import json
 import math
 import re
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final, TypeAlias
 
+import msgspec
 from graphql import (
     SKIP,
     ASTValidationRule,
@@ -25,19 +25,34 @@ from graph.errors import PLACE_KEY, name_before
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 UNSTORABLE_ISSUE = "The text holds a NUL or half of a surrogate pair."
 
+# From a variable into its value.
+Path: TypeAlias = tuple[str | int, ...]
+
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-# Not orjson: it turns integers beyond 64 bits into floats, and cannot say which variable holds a lone surrogate.
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+# Not orjson: it turns integers beyond 64 bits into floats.
+_STRICT: Final = msgspec.json.Decoder()
+# Python's, which also takes numbers beyond a double and lone surrogates, so that it can be said where they are.
+_LENIENT: Final = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def decode_json(text: str | bytes) -> Any:
-    """Read JSON as RFC 8259 has it, in UTF-8. Raises Invalid, also for what Python's reader chokes on."""
+    """Read JSON as RFC 8259 has it, in UTF-8. Raises Invalid, also for what Python's reader chokes on.
+
+    What it gives is what Python's reader would, which is asked for what the faster one refuses.
+    """
     try:
-        return _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8"))
+        return _STRICT.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return _decode_leniently(text)
+
+
+def _decode_leniently(text: str | bytes) -> Any:
+    try:
+        return _LENIENT.decode(text if isinstance(text, str) else text.decode("utf-8"))
     except UnicodeDecodeError:
         raise Invalid.of("", "The text is not UTF-8.") from None
     except ValueError:
@@ -49,9 +64,9 @@ def decode_json(text: str | bytes) -> Any:
 
 def check_values(variables: dict[str, Any]) -> None:
     """Refuse texts that cannot be stored and numbers beyond a double, naming each variable and the path into it."""
-    issues = tuple(_issues(variables))
+    issues = _issues(variables)
     if issues:
-        raise Invalid("; ".join(f"{field}: {issue}" for field, issue in issues), issues)
+        raise Invalid("; ".join(f"{field}: {issue}" for field, issue in issues), tuple(issues))
 
 
 def check_document(query: str) -> None:
@@ -60,10 +75,11 @@ def check_document(query: str) -> None:
         raise Invalid.of("query", UNSTORABLE_ISSUE)
 
 
-def _issues(variables: dict[str, Any], most: int = 5) -> Iterator[tuple[str, str]]:
+def _issues(variables: dict[str, Any], most: int = 5) -> list[tuple[str, str]]:
     # A stack of our own, for variables nest as deep as they like; it is in the order of the document.
-    stack = [(_printable(name), value) for name, value in reversed(variables.items())]
-    while stack and most:
+    stack: list[tuple[Path, Any]] = [((name,), value) for name, value in reversed(variables.items())]
+    found: list[tuple[str, str]] = []
+    while stack and len(found) < most:
         path, value = stack.pop()
         issue = ""
         if isinstance(value, str):
@@ -72,12 +88,17 @@ def _issues(variables: dict[str, Any], most: int = 5) -> Iterator[tuple[str, str
             issue = "" if math.isfinite(value) else "The number is out of range."
         elif isinstance(value, dict):
             issue = UNSTORABLE_ISSUE if any(map(UNSTORABLE.search, value)) else ""
-            stack += [(f"{path}.{_printable(key)}", item) for key, item in reversed(value.items())]
+            stack += [((*path, key), item) for key, item in reversed(value.items())]
         elif isinstance(value, list):
-            stack += [(f"{path}[{index}]", item) for index, item in reversed([*enumerate(value)])]
+            stack += [((*path, index), item) for index, item in reversed([*enumerate(value)])]
         if issue:
-            most -= 1
-            yield path, issue
+            found.append((_told(path), issue))
+    return found
+
+
+def _told(path: Path) -> str:
+    keys = [f"[{key}]" if isinstance(key, int) else f".{_printable(key)}" for key in path]
+    return "".join(keys).removeprefix(".")
 
 
 def _printable(name: str) -> str:

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from domain.errors import Invalid
+from graph.http.values import decode_json
 from tests.http.conftest import LIMITS, Served
 from tests.http.talk import code
 
@@ -229,3 +231,34 @@ async def test_a_sane_request_id_is_kept(api: Served, sent: str, kept: bool) -> 
 
 async def test_two_requests_have_two_ids(api: Served) -> None:
     assert len({(await api.post("{ hello }")).headers["x-request-id"] for _ in range(3)}) == 3
+
+
+def read(reader: Callable[[str], object], text: str) -> str:
+    """What a reader of JSON makes of a text."""
+    try:
+        return repr(reader(text))
+    except (Invalid, ValueError):
+        return "refused"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("-0", "-0.0", "1.0", "1E5", "0e0", "01", "1.", ".5", "+1", "-"),
+        *("18446744073709551616", "-9223372036854775809", "9" * 400, "9007199254740993.0", "9" * 5000),
+        *("5e-324", "1e-400", "1e400", "-1e400", "9" * 400 + ".5", "2.2250738585072011e-308"),
+        *(r'"\ud800"', r'"\ud83d\ude00"', r'"\u0000"', r'"\u12"', r'"\x41"', r'"\/"'),
+        *('"\x00"', '"\x1f"', '"\t"', '"\x7f"', '"é"', "'a'"),
+        *('{"a": 1, "a": 2}', '{"": 1}', "{1: 2}", '{"a": 1,}', "[1,]", '{"a": 1} x', "", "nulL"),
+        *(" [1 , 2 ]\r\n\t", "\x0b1", "1\x0c", "\ufeff{}"),
+    ],
+)
+def test_json_is_read_as_python_reads_it(text: str) -> None:
+    assert read(decode_json, text) == read(json.loads, text)
+    assert read(lambda text: decode_json(text.encode()), text) == read(json.loads, text)
+
+
+@pytest.mark.parametrize("text", [b'"\xff"', b'"\xed\xa0\x80"', b"\xef\xbb\xbf{}", b"NaN", b"[Infinity]", b"-Infinity"])
+def test_what_is_no_json_in_utf_8_is_refused(text: bytes) -> None:
+    with pytest.raises(Invalid):
+        decode_json(text)
