@@ -193,7 +193,7 @@ class Straight:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the application, or its API alone."""
         post = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/graphql"
-        straight = post and not any(name == b"origin" for name, _ in scope["headers"])
+        straight = post and b"origin" not in dict(scope["headers"])
         await (self._api if straight else self._app)(scope, receive, send)
 
 

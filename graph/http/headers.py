@@ -42,7 +42,7 @@ def completed(message: Message, *more: Pair) -> Message:
     """The start of an answer with these headers too, but for those that it has already."""
     given = message.get("headers", ())
     said = {name for name, _ in given}
-    return {**message, "headers": [*given, *(pair for pair in more if pair[0] not in said)]}
+    return {**message, "headers": [*given, *[pair for pair in more if pair[0] not in said]]}
 
 
 def guarded(send: Send, scope: Scope) -> Send:
