@@ -9,9 +9,9 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graph.http.request_id import request_id
-from graph.metrics import UNNAMED, Metrics
+from graph.metrics import Metrics
 from graph.running import Running, current, running
-from graph.traces import Span, Traces
+from graph.traces import Traces
 from persistence.database import Watch
 
 access: Final = logging.getLogger("steward.access")
@@ -84,16 +84,9 @@ class Observer(Watch):
                 log_access(made)
                 made.end()
 
-    @contextmanager
-    def operation(self) -> Iterator[None]:
-        """The span of an operation, named when it is over, for only then it has been read."""
-        now = running()
-        with self.traces.span("operation") as span:
-            try:
-                yield
-            finally:
-                if now is not None:
-                    _describe(span, now)
+    def operation(self) -> AbstractContextManager[object]:
+        """The operation that runs, while it is executed."""
+        return self.traces.operation(running())
 
     @contextmanager
     def subscription(self) -> Iterator["Subscribed"]:
@@ -142,16 +135,6 @@ class Attempted:
 
     def __init__(self) -> None:
         self.outcome = "failed"
-
-
-def _describe(span: Span, now: Running) -> None:
-    span.rename(f"{now.kind} {now.operation or UNNAMED}")
-    span.set_attribute("graphql.operation.type", now.kind)
-    span.set_attribute("graphql.operation.name", now.operation or "")
-    span.set_attribute("steward.statements", now.statements)
-    if now.codes:
-        span.set_attribute("steward.codes", now.codes)
-        span.failed()
 
 
 def log_access(made: Running, **more: Any) -> None:
