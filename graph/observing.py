@@ -56,10 +56,11 @@ class Observer(Watch):
                 made.status = made.status or FAILED
                 raise
             finally:
+                seconds = made.seconds
                 span.set_attribute("http.response.status_code", made.status or 0)
-                self.metrics.answered(scope["method"], made)
+                self.metrics.answered(scope["method"], made, seconds)
                 if made.asked or (made.status or FIRST_ERROR) >= FIRST_ERROR:
-                    log_access(made, method=scope["method"], status=made.status)
+                    log_access(made, seconds, method=scope["method"], status=made.status)
                 made.end()
 
     @contextmanager
@@ -80,8 +81,9 @@ class Observer(Watch):
             try:
                 yield made
             finally:
-                self.metrics.done(made)
-                log_access(made)
+                seconds = made.seconds
+                self.metrics.done(made, seconds)
+                log_access(made, seconds)
                 made.end()
 
     def operation(self) -> AbstractContextManager[object]:
@@ -137,17 +139,18 @@ class Attempted:
         self.outcome = "failed"
 
 
-def log_access(made: Running, **more: Any) -> None:
+def log_access(made: Running, seconds: float, **more: Any) -> None:
     """The one line of an operation, or of a request that was turned away: never its variables or its text."""
     if not access.isEnabledFor(logging.INFO):
         return
-    told: dict[str, Any] = {**more, "codes": made.codes or None, "ms": round(made.seconds * 1000, 1)}
-    if made.asked:
-        told |= {"type": made.kind, "statements": made.statements, "cost": made.cost}
-        if made.kind == "subscription":
+    told: dict[str, Any] = {**more, "codes": made.codes or None, "ms": round(seconds * 1000, 1)}
+    if asked := made.asked:
+        kind = made.kind
+        told |= {"type": kind, "statements": made.statements, "cost": made.cost}
+        if kind == "subscription":
             told["events"] = made.results
     access.info(
-        "operation" if made.asked else "request",
+        "operation" if asked else "request",
         extra={key: value for key, value in told.items() if value is not None},
     )
 
