@@ -1,7 +1,7 @@
 """Watching what the server does: each request, operation, statement and job is counted, logged and traced here."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any, Final
@@ -43,10 +43,10 @@ class Observer(Watch):
         """An HTTP request, to the last byte of its answer."""
         made = Running(request_id(scope))
 
-        async def sending(message: Message) -> None:
+        def sending(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 made.status = message["status"]
-            await send(message)
+            return send(message)
 
         with current(made), self.traces.request(scope, made.request_id) as span:
             try:
@@ -162,13 +162,14 @@ class Observing:
         self._app = app
         self._observer = observer
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve, and watch."""
+        if scope["type"] == "http":
+            return self._observer.request(self._app, scope, receive, send)
         if scope["type"] == "websocket":
-            with self._observer.socket():
-                await self._app(scope, receive, send)
-            return
-        if scope["type"] != "http":
+            return self._socket(scope, receive, send)
+        return self._app(scope, receive, send)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._observer.socket():
             await self._app(scope, receive, send)
-            return
-        await self._observer.request(self._app, scope, receive, send)
