@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 Clock = Callable[[], datetime]
 
 
-# The present moment in UTC.
+# The present moment in UTC; a request asks for it many times.
 system_clock: Final[Clock] = partial(datetime.now, UTC)
 
 

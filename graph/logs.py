@@ -146,17 +146,19 @@ def _as_json(event: dict[str, Any]) -> str:
 
 
 def _as_text(event: dict[str, Any]) -> str:
-    head = f"{event.get('time', '')} {str(event.get('level', '')).upper()} {event.get('logger', '')}:"
+    head = f"{event['time']} {str(event['level']).upper()} {event['logger']}: {_one_line(str(event['message']))}"
     rest = [f"{key}={_word(value)}" for key, value in event.items() if key not in _LEADING and value is not None]
-    line = " ".join([head, _one_line(str(event.get("message", ""))), *rest])
+    line = " ".join([head, *rest])
     return f"{line}\n{event['exception']}" if event.get("exception") else line
 
 
 def _word(value: Any) -> str:
     if type(value) is int or type(value) is float:
         return str(value)
-    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
-    return _one_line(text) if text and " " not in text else orjson.dumps(text).decode()
+    text = value if type(value) is str else orjson.dumps(value, default=str).decode()
+    if not text or " " in text:
+        return orjson.dumps(text).decode()
+    return text if text.isprintable() else _one_line(text)
 
 
 def _one_line(text: str) -> str:

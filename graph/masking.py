@@ -122,7 +122,7 @@ def masked_event(event: Mapping[str, Any]) -> dict[str, Any]:
         together.count("\n") == len(texts) - 1
         and _ALL_HARMLESS.fullmatch(together)
         and not _any_secret(frozenset(event))
-        and all(type(value) in _PLAIN for value in event.values())
+        and _PLAIN.issuperset(map(type, event.values()))
     ):
         # As it is with nearly all of them, in a tenth of the time.
         return dict(event)

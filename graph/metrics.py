@@ -5,8 +5,8 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, Final, TypeVar, cast
+from functools import cache, partial
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -41,9 +41,6 @@ LAGS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 STATEMENTS: Final = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100)
 
 
-M = TypeVar("M", Counter, Histogram)
-
-
 def names_in(documents: Iterable[str]) -> list[str]:
     """The names of the operations that these documents hold."""
     return [name for document in documents for name in NAMED.findall(document)]
@@ -55,11 +52,11 @@ class Metrics:
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
         self._names = set(names)
-        self._children: dict[tuple[object, tuple[str, ...]], Any] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._describe_requests()
+        self._remember_labels()
         self._describe_live()
         self._describe_database()
 
@@ -78,6 +75,14 @@ class Metrics:
         for code in ErrorCode:
             # There from the first on, so that an alarm can tell none from not known.
             self.errors.labels(code.value)
+
+    def _remember_labels(self) -> None:
+        # For what each request counts: the library's own way from labels to what they name costs more than to count.
+        self._requests = cache(self.requests.labels)
+        self._request_seconds = cache(self.request_seconds.labels)
+        self._operations = cache(self.operations.labels)
+        self._operation_seconds = cache(self.operation_seconds.labels)
+        self._operation_statements = cache(self.operation_statements.labels)
 
     def _describe_live(self) -> None:
         counter, gauge = self._counter, self._gauge
@@ -104,32 +109,25 @@ class Metrics:
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"steward_{name}", text, labels, registry=self.registry, buckets=buckets)
 
-    def answered(self, method: str, running: Running) -> None:
-        """Count an HTTP request, and the operation that it asked for."""
+    def answered(self, method: str, running: Running, seconds: float) -> None:
+        """Count an HTTP request that has taken so long, and the operation that it asked for."""
         method = method if method in METHODS else OTHER
-        self._child(self.requests, method, str(running.status or "none")).inc()
+        self._requests(method, str(running.status or "none")).inc()
         if running.kind != "subscription":
-            self._child(self.request_seconds, method).observe(running.seconds)
-        self.done(running)
+            self._request_seconds(method).observe(seconds)
+        self.done(running, seconds)
 
-    def _child(self, metric: M, *labels: str) -> M:
-        """The metric with these labels; the library's own way to it costs more than to count."""
-        known = self._children.get((metric, labels))
-        if known is None:
-            known = self._children[metric, labels] = metric.labels(*labels)
-        return cast("M", known)
-
-    def done(self, running: Running) -> None:
+    def done(self, running: Running, seconds: float) -> None:
         """Count an operation that has come to its end, on any transport, if there was one."""
         for code in running.codes:
             self.errors.labels(code).inc()
         if not running.asked:
             return
         name, kind = self._name(running), running.kind
-        self._child(self.operations, name, kind, "failed" if running.codes else "answered").inc()
+        self._operations(name, kind, "failed" if running.codes else "answered").inc()
         if kind != "subscription":
-            self._child(self.operation_seconds, name, kind).observe(running.seconds)
-            self._child(self.operation_statements, kind).observe(running.statements)
+            self._operation_seconds(name, kind).observe(seconds)
+            self._operation_statements(kind).observe(running.statements)
 
     def _name(self, running: Running) -> str:
         """The operation's name as a label: only what users have run makes a new one, and only so many of them do."""

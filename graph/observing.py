@@ -1,7 +1,7 @@
 """Watching what the server does: each request, operation, statement and job is counted, logged and traced here."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any, Final
@@ -9,9 +9,9 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graph.http.request_id import request_id
-from graph.metrics import UNNAMED, Metrics
+from graph.metrics import Metrics
 from graph.running import Running, current, running
-from graph.traces import Span, Traces
+from graph.traces import Traces
 from persistence.database import Watch
 
 access: Final = logging.getLogger("steward.access")
@@ -43,10 +43,10 @@ class Observer(Watch):
         """An HTTP request, to the last byte of its answer."""
         made = Running(request_id(scope))
 
-        async def sending(message: Message) -> None:
+        def sending(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 made.status = message["status"]
-            await send(message)
+            return send(message)
 
         with current(made), self.traces.request(scope, made.request_id) as span:
             try:
@@ -56,10 +56,11 @@ class Observer(Watch):
                 made.status = made.status or FAILED
                 raise
             finally:
+                seconds = made.seconds
                 span.set_attribute("http.response.status_code", made.status or 0)
-                self.metrics.answered(scope["method"], made)
+                self.metrics.answered(scope["method"], made, seconds)
                 if made.asked or (made.status or FIRST_ERROR) >= FIRST_ERROR:
-                    log_access(made, method=scope["method"], status=made.status)
+                    log_access(made, seconds, method=scope["method"], status=made.status)
                 made.end()
 
     @contextmanager
@@ -80,20 +81,14 @@ class Observer(Watch):
             try:
                 yield made
             finally:
-                self.metrics.done(made)
-                log_access(made)
+                seconds = made.seconds
+                self.metrics.done(made, seconds)
+                log_access(made, seconds)
                 made.end()
 
-    @contextmanager
-    def operation(self) -> Iterator[None]:
-        """The span of an operation, named when it is over, for only then it has been read."""
-        now = running()
-        with self.traces.span("operation") as span:
-            try:
-                yield
-            finally:
-                if now is not None:
-                    _describe(span, now)
+    def operation(self) -> AbstractContextManager[object]:
+        """The operation that runs, while it is executed."""
+        return self.traces.operation(running())
 
     @contextmanager
     def subscription(self) -> Iterator["Subscribed"]:
@@ -144,27 +139,18 @@ class Attempted:
         self.outcome = "failed"
 
 
-def _describe(span: Span, now: Running) -> None:
-    span.rename(f"{now.kind} {now.operation or UNNAMED}")
-    span.set_attribute("graphql.operation.type", now.kind)
-    span.set_attribute("graphql.operation.name", now.operation or "")
-    span.set_attribute("steward.statements", now.statements)
-    if now.codes:
-        span.set_attribute("steward.codes", now.codes)
-        span.failed()
-
-
-def log_access(made: Running, **more: Any) -> None:
+def log_access(made: Running, seconds: float, **more: Any) -> None:
     """The one line of an operation, or of a request that was turned away: never its variables or its text."""
     if not access.isEnabledFor(logging.INFO):
         return
-    told: dict[str, Any] = {**more, "codes": made.codes or None, "ms": round(made.seconds * 1000, 1)}
-    if made.asked:
-        told |= {"type": made.kind, "statements": made.statements, "cost": made.cost}
-        if made.kind == "subscription":
+    told: dict[str, Any] = {**more, "codes": made.codes or None, "ms": round(seconds * 1000, 1)}
+    if asked := made.asked:
+        kind = made.kind
+        told |= {"type": kind, "statements": made.statements, "cost": made.cost}
+        if kind == "subscription":
             told["events"] = made.results
     access.info(
-        "operation" if made.asked else "request",
+        "operation" if asked else "request",
         extra={key: value for key, value in told.items() if value is not None},
     )
 
@@ -176,13 +162,14 @@ class Observing:
         self._app = app
         self._observer = observer
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve, and watch."""
+        if scope["type"] == "http":
+            return self._observer.request(self._app, scope, receive, send)
         if scope["type"] == "websocket":
-            with self._observer.socket():
-                await self._app(scope, receive, send)
-            return
-        if scope["type"] != "http":
+            return self._socket(scope, receive, send)
+        return self._app(scope, receive, send)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._observer.socket():
             await self._app(scope, receive, send)
-            return
-        await self._observer.request(self._app, scope, receive, send)

@@ -16,6 +16,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Scope
 
+from graph.metrics import UNNAMED
+from graph.running import Running
 from graph.traces import Traces
 
 Network = IPv4Network | IPv6Network
@@ -57,6 +59,16 @@ class OtlpTraces(Traces):
         name = f"{facts['http.request.method']} {facts['url.path']}"
         with self._started(name, SpanKind.SERVER, facts, self._parent(scope)) as told:
             yield told
+
+    @contextmanager
+    def operation(self, running: Running | None) -> Iterator[None]:
+        """The span of an operation."""
+        with self.span("operation") as told:
+            try:
+                yield
+            finally:
+                if running is not None:
+                    _describe(told, running)
 
     @contextmanager
     def span(self, name: str, **facts: str | int) -> Iterator["Told"]:
@@ -128,3 +140,13 @@ class Told:
     def failed(self) -> None:
         """Note that it has failed."""
         self._span.set_status(StatusCode.ERROR)
+
+
+def _describe(told: Told, running: Running) -> None:
+    told.rename(f"{running.kind} {running.operation or UNNAMED}")
+    told.set_attribute("graphql.operation.type", running.kind)
+    told.set_attribute("graphql.operation.name", running.operation or "")
+    told.set_attribute("steward.statements", running.statements)
+    if running.codes:
+        told.set_attribute("steward.codes", running.codes)
+        told.failed()

@@ -1,8 +1,9 @@
 """What runs at present: the request, the operation on a socket or the job that log lines and metrics speak of."""
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from graphql import FieldNode, OperationDefinitionNode, get_operation_ast
@@ -57,9 +58,8 @@ class Running:
     @property
     def operation(self) -> str | None:
         """The operation's name, as its client calls it; none for an anonymous one."""
-        if (found := self._definition()) is not None:
-            return found.name.value[:LONGEST_NAME] if found.name else None
-        return None
+        found = self._defined or self._definition()
+        return found.name.value[:LONGEST_NAME] if found and found.name else None
 
     @property
     def kind(self) -> str:
@@ -98,24 +98,24 @@ class Running:
         if len(self.codes) < 10:  # noqa: PLR2004 - a handful
             self.codes.append(code)
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> dict[str, str]:
         """What each log line says of it: ids alone, never names of people."""
-        told = {
-            "request_id": self.request_id,
-            "viewer": str(self.viewer) if self.viewer else None,
-            "operation": self.operation,
-            "job": self.job,
-        }
-        return {name: value for name, value in told.items() if value is not None}
+        told = {"request_id": self.request_id}
+        if self.viewer is not None:
+            told["viewer"] = str(self.viewer)
+        if (operation := self.operation) is not None:
+            told["operation"] = operation
+        if self.job is not None:
+            told["job"] = self.job
+        return told
 
 
 # The one thing that is no parameter: log lines and statements come from anywhere below.
 _CURRENT: Final[ContextVar[Running | None]] = ContextVar("running", default=None)
 
 
-def running() -> Running | None:
-    """What runs at present, if anything does."""
-    return _CURRENT.get()
+# What runs at present, if anything does; each statement and each line asks.
+running: Final[Callable[[], Running | None]] = _CURRENT.get
 
 
 class current:  # noqa: N801 - reads as the function that it is used as

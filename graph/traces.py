@@ -5,15 +5,14 @@ from typing import Any, Final, Protocol
 
 from starlette.types import Scope
 
+from graph.running import Running
+
 
 class Span(Protocol):
     """A stretch of work in a trace."""
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Note a fact of it; never personal data."""
-
-    def rename(self, name: str) -> None:
-        """Call it otherwise, now that more is known of it."""
 
     def failed(self) -> None:
         """Note that it has failed; of what is told by the log."""
@@ -22,9 +21,6 @@ class Span(Protocol):
 class _Nothing:
     def set_attribute(self, key: str, value: Any) -> None:
         """Forget the fact."""
-
-    def rename(self, name: str) -> None:
-        """Forget the name."""
 
     def failed(self) -> None:
         """Forget the failure."""
@@ -38,6 +34,10 @@ class Traces:
 
     def request(self, scope: Scope, request_id: str) -> AbstractContextManager[Span]:  # noqa: ARG002 - for who traces
         """A request, continuing its caller's trace if the caller is trusted."""
+        return NOTHING
+
+    def operation(self, running: Running | None) -> AbstractContextManager[object]:  # noqa: ARG002 - as above
+        """The operation that runs, named when it is over, for only then it has been read."""
         return NOTHING
 
     def span(self, name: str, **facts: str | int) -> AbstractContextManager[Span]:  # noqa: ARG002 - as above

@@ -1,6 +1,6 @@
 """Headers that every answer carries."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,18 +42,18 @@ def completed(message: Message, *more: Pair) -> Message:
     """The start of an answer with these headers too, but for those that it has already."""
     given = message.get("headers", ())
     said = {name for name, _ in given}
-    return {**message, "headers": [*given, *(pair for pair in more if pair[0] not in said)]}
+    return {**message, "headers": [*given, *[pair for pair in more if pair[0] not in said]]}
 
 
 def guarded(send: Send, scope: Scope) -> Send:
     """A `send` that adds what the answer does not say itself: safety, the request's id, what is left of its budget."""
 
-    async def wrapped(message: Message) -> None:
+    def wrapped(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             standing = noted(scope)
             told = standing.headers if standing else ()
             message = completed(message, *NOT_KEPT, (b"x-request-id", request_id(scope).encode("ascii")), *told)
-        await send(message)
+        return send(message)
 
     return wrapped
 
@@ -77,7 +77,7 @@ class SafeAnswers:
         encrypted = self.always_tls or scope.get("scheme") in {"https", "wss"}
         more = ONLY_TLS if encrypted else SAFE
 
-        async def wrapped(message: Message) -> None:
-            await send(completed(message, *more) if message["type"] in STARTS else message)
+        def wrapped(message: Message) -> Awaitable[None]:
+            return send(completed(message, *more) if message["type"] in STARTS else message)
 
         await self.app(scope, receive, wrapped)

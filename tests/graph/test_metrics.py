@@ -158,7 +158,7 @@ def test_there_are_only_so_many_names() -> None:
         document = parse(f"query {name} {{ viewer {{ name }} }}")
         # What a schema makes of a document, as far as it is read here.
         made.execution = SimpleNamespace(graphql_document=document, operation_name=None)  # type: ignore[assignment]
-        metrics.done(made)
+        metrics.done(made, made.seconds)
 
     for at in range(3 * MOST_NAMES):
         ask(f"Name{at}")
