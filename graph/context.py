@@ -5,7 +5,6 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar
@@ -162,9 +161,11 @@ class Context:
         return await patient.viewer()
 
     async def _ask(self, claims: Claims) -> Viewer:
-        async with self._turn():
-            doors = self.services.doors
-            viewer = await (doors if self.patient else self._lane).viewer(claims.session_id, self.now)
+        if self.patient:
+            async with self.services.turns:
+                viewer = await self.services.doors.viewer(claims.session_id, self.now)
+        else:
+            viewer = await self._lane.viewer(claims.session_id, self.now)
         seen_by(viewer.user_id)
         return viewer
 
@@ -189,11 +190,8 @@ class Context:
         viewer, doors = await self.viewer(), self.services.doors
         if not self.patient:
             return await doors.read_along(self._lane, viewer, columns, method, viewer, *args, **kwargs)
-        async with self._turn():
+        async with self.services.turns:
             return await doors.read(viewer, method, viewer, *args, **kwargs)
-
-    def _turn(self) -> AbstractAsyncContextManager[None]:
-        return self.services.turns if self.patient else nullcontext()
 
     async def write(
         self, verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs

@@ -86,7 +86,7 @@ _FAULTS: Final = _Faults()
 def faults() -> AbstractContextManager[None]:
     """What the driver raises within, as what a client may be told.
 
-    What every reading passes through says it by itself, for a block costs half as much as a small statement's own steps.
+    What every reading passes through says it by itself, in fewer steps.
     """
     return _FAULTS
 
