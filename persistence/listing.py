@@ -166,7 +166,7 @@ class Listing(Generic[E]):
         shape, values = self._asked(viewer, request, lent.columns)
         rows = await lent.rows(self._text("page", shape, self._rows), values)
         places = [row[-1] for row in rows] if _placed(lent.columns) else None
-        return self._page(request, read_all(self.entity, rows, lent.columns), places)
+        return _paging(request)(read_all(self.entity, rows, lent.columns), places, None)
 
     async def pages(self, lent: Lent, viewer: Viewer, keys: Sequence[UUID], request: PageRequest) -> list[Page[E]]:
         """A page for each parent, in one statement."""
@@ -174,11 +174,11 @@ class Listing(Generic[E]):
         shape, values = self._asked(viewer, request, wanted)
         rows = await lent.rows(self._text("pages", shape, self._rows_by_parent), values | {"keys": keys})
         parents = list(map(attrgetter(self._parent), found := read_all(self.entity, rows, wanted)))
-        entities = _grouped(keys, parents, found)
+        entities, page = _grouped(keys, parents, found), _paging(request)
         if not _placed(wanted):
-            return [self._page(request, each, None, parent) for parent, each in entities.items()]
+            return [page(each, None, parent) for parent, each in entities.items()]
         places = _grouped(keys, parents, [row[-1] for row in rows])
-        return [self._page(request, each, places[parent], parent) for parent, each in entities.items()]
+        return [page(each, places[parent], parent) for parent, each in entities.items()]
 
     async def count(self, lent: Lent, viewer: Viewer, request: PageRequest) -> int:
         """How many rows match at the root."""
@@ -205,29 +205,26 @@ class Listing(Generic[E]):
         found: dict[UUID, int] = {row[0]: row[1] for row in rows}
         return [(key, found.get(key, 0)) for key in keys]
 
-    def _page(
-        self, request: PageRequest, rows: Sequence[E], values: Sequence[Any] | None, parent: UUID | None = None
-    ) -> Page[E]:
-        size, backward = request.size, request.backward
-        more = len(rows) > size
-        resumed = request.before is not None if backward else request.after is not None
-        return Page(
-            rows=_turned(rows[:size], backward=backward),
-            values=values if values is None else _turned(values[:size], backward=backward),
-            has_next=resumed if backward else more,
-            has_previous=more if backward else resumed,
-            request=request,
-            parent=parent,
-        )
-
 
 def _placed(names: frozenset[str] | None) -> bool:
     """Whether cursors may be asked for."""
     return names is None or PLACE in names
 
 
-def _turned(rows: Sequence[T], *, backward: bool) -> Sequence[T]:
-    return rows[::-1] if backward else rows
+def _paging(request: PageRequest) -> Callable[[Sequence[E], Sequence[Any] | None, UUID | None], Page[E]]:
+    """What makes a page of the rows that were found, by what they are ordered, and the list's parent."""
+    size, backward = request.size, request.backward
+    resumed = request.before is not None if backward else request.after is not None
+
+    def page(rows: Sequence[E], values: Sequence[Any] | None, parent: UUID | None) -> Page[E]:
+        more = len(rows) > size
+        rows, values = rows[:size], values if values is None else values[:size]
+        if backward:
+            rows, values = rows[::-1], values if values is None else values[::-1]
+            return Page(rows, values, has_next=resumed, has_previous=more, request=request, parent=parent)
+        return Page(rows, values, has_next=more, has_previous=resumed, request=request, parent=parent)
+
+    return page
 
 
 def _grouped(keys: Sequence[UUID], parents: Sequence[UUID], values: Sequence[T]) -> dict[UUID, list[T]]:
