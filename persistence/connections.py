@@ -26,7 +26,6 @@ ACQUIRE_SECONDS: Final = 10.0
 READY_SECONDS: Final = 60.0
 # For how long it is kept for an owner that does not come.
 KEPT_SECONDS: Final = 1.0
-_NONE: Final = (None, 0.0)
 
 
 class Pooled(msgspec.Struct, frozen=True):
@@ -144,7 +143,7 @@ class Connections:
 
     def take(self, owner: object) -> "Proxy | None":
         """What was kept for its owner, if nobody else has needed it meanwhile."""
-        kept, _ = self._kept.pop(owner, _NONE)
+        kept, _ = self._kept.pop(owner, (None, None))
         if kept is not None and not _stands(kept):
             self._release(kept)
             return None
@@ -152,7 +151,7 @@ class Connections:
 
     def leave(self, owner: object) -> None:
         """Give back what was kept for its owner."""
-        kept, _ = self._kept.pop(owner, _NONE)
+        kept, _ = self._kept.pop(owner, (None, None))
         if kept is not None:
             # Whether it stands is asked when it is lent again.
             self.give_back(kept)

@@ -143,22 +143,22 @@ class Lent:
         return read_all(entity, await self.rows(statement, values))
 
 
-class Lending:
-    """A connection for a block, of which the database is told the viewer, unless it heeds none."""
+class Loan:
+    """A connection for a block; with `telling` the database is told on it who the viewer is."""
 
-    __slots__ = ("_connection", "_database", "_identity", "_told", "_viewer")
+    __slots__ = ("_connection", "_database", "_identity", "_telling", "_viewer")
 
-    def __init__(self, database: "Database", viewer: Viewer | None, *, identity: bool = False, told: bool) -> None:
+    def __init__(self, database: "Database", viewer: Viewer | None, *, identity: bool = False, telling: bool) -> None:
         self._database = database
         self._viewer = viewer
         self._identity = identity
-        self._told = told
+        self._telling = telling
 
     async def __aenter__(self) -> Lent:
         """The connection. Raises Unauthenticated and Unavailable."""
         database = self._database
         self._connection = connection = await database.acquire()
-        if self._told:
+        if self._telling:
             try:
                 await database.tell(connection, self._viewer, identity=self._identity)
             except BaseException:
@@ -269,24 +269,24 @@ class Database:
         for observer in self._observers:
             observer(text)
 
-    def lend(self, viewer: Viewer | None, *, identity: bool = False) -> Lending:
+    def lend(self, viewer: Viewer | None, *, identity: bool = False) -> Loan:
         """A connection that sees what the viewer sees.
 
         With `identity` it sees the rows of sign-in too; without either it sees nothing. Raises Unauthenticated if the
         viewer's session has ended (the firm itself has none), Unavailable if no connection is to be had.
         """
-        return Lending(self, viewer, identity=identity, told=True)
+        return Loan(self, viewer, identity=identity, telling=True)
 
     def lent(self, connection: "PoolConnectionProxy[Record]") -> Lent:
         """A connection that was told its viewer, as repositories take it."""
         return Lent(connection, self._observe, self.watch)
 
-    def untold(self) -> Lending:
+    def untold(self) -> Loan:
         """A connection for a vetted function that heeds no settings: those of whoever had it before still stand.
 
         Raises Unavailable if no connection is to be had.
         """
-        return Lending(self, None, told=False)
+        return Loan(self, None, telling=False)
 
     async def tell(
         self, connection: "PoolConnectionProxy[Record]", viewer: Viewer | None, *, identity: bool = False
