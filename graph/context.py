@@ -243,9 +243,10 @@ class Context:
 
     async def load_all(self, key: Any, load: Load, items: Sequence[Any]) -> list[Any]:
         """Items out of a batch; the relation's loader is made at its first use."""
-        if key not in self._loaders:
-            self._loaders[key] = Loader(load)
-        return await self._loaders[key].all(items)
+        loader = self._loaders.get(key)
+        if loader is None:
+            loader = self._loaders[key] = Loader(load)
+        return await loader.all(items)
 
     def _forget(self) -> None:
         """What was read before a change is not what is there after it."""

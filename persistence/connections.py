@@ -86,12 +86,8 @@ class Connections:
         # One that was cut is counted here until it is given back, but not there.
         return Pooled(in_use, max(0, size - in_use), self._pool.get_max_size())
 
-    async def acquire(self) -> "Proxy":
-        """A connection that is told nothing yet; raises what the driver raises, TimeoutError after ten seconds."""
-        while (connection := self._ready()) is not None:
-            if _stands(connection):
-                return connection
-            self._release(connection)
+    async def wait(self) -> "Proxy":
+        """A connection that has to be waited for; raises what the driver raises, TimeoutError after ten seconds."""
         self._waiting += 1
         try:
             connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
@@ -100,7 +96,15 @@ class Connections:
         self._since[connection] = monotonic()
         return connection
 
-    def _ready(self) -> "Proxy | None":
+    def ready(self) -> "Proxy | None":
+        """A connection that is told nothing yet and can be had at once, if there is one; else `wait`."""
+        while (connection := self._next()) is not None:
+            if _stands(connection):
+                return connection
+            self._release(connection)
+        return None
+
+    def _next(self) -> "Proxy | None":
         """One that is idle; at last one that is kept, if no other can be had without waiting."""
         if self._idle:
             return self._idle.pop()
@@ -144,6 +148,13 @@ class Connections:
             self._release(kept)
             return None
         return kept
+
+    def leave(self, owner: object) -> None:
+        """Give back what was kept for its owner."""
+        kept, _ = self._kept.pop(owner, (None, None))
+        if kept is not None:
+            # Whether it stands is asked when it is lent again.
+            self.give_back(kept)
 
     def _release(self, connection: "Proxy") -> None:
         del self._since[connection]

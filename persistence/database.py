@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter
 from typing import Any, Final, TypeVar, cast
 
@@ -58,25 +58,36 @@ def is_gone(error: BaseException) -> bool:
     return isinstance(error, _GONE)
 
 
+# What a client may be told of.
+_FAILURES: Final = (asyncpg.DataError, *_GONE)
+
+
+def _in_our_words(error: BaseException) -> Fault:
+    if isinstance(error, asyncpg.DataError):
+        # The edge refuses what it can name; what only PostgreSQL knows to be out of range ends here.
+        return Invalid("A value is outside of what can be stored.")
+    log.warning("the database does not answer: %s", type(error).__name__)
+    return Unavailable()
+
+
 class _Faults:
     def __enter__(self) -> None:
         """Let the block run."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Say it in our words; raises Invalid and Unavailable."""
-        if isinstance(error, asyncpg.DataError):
-            # The edge refuses what it can name; what only PostgreSQL knows to be out of range ends here.
-            raise Invalid("A value is outside of what can be stored.") from error
-        if isinstance(error, _GONE):
-            log.warning("the database does not answer: %s", type(error).__name__)
-            raise Unavailable from error
+        if isinstance(error, _FAILURES):
+            raise _in_our_words(error) from error
 
 
 _FAULTS: Final = _Faults()
 
 
 def faults() -> AbstractContextManager[None]:
-    """What the driver raises within, as what a client may be told."""
+    """What the driver raises within, as what a client may be told.
+
+    What every reading passes through says it by itself, in fewer steps.
+    """
     return _FAULTS
 
 
@@ -121,12 +132,43 @@ class Lent:
         """Run a statement; raises Unavailable if the database is gone."""
         ready = statement if isinstance(statement, Statement) else compiled(statement)
         self._observe(ready.text)
-        with faults(), self._watch.statement(ready.text):
-            return await self.connection.fetch(ready.text, *ready.arguments(values))
+        try:
+            with self._watch.statement(ready.text):
+                return await self.connection.fetch(ready.text, *ready.arguments(values))
+        except _FAILURES as error:
+            raise _in_our_words(error) from error
 
     async def many(self, entity: type[E], statement: Statement | Executable, values: Mapping[str, Any]) -> list[E]:
         """All rows as entities."""
         return read_all(entity, await self.rows(statement, values))
+
+
+class Loan:
+    """A connection for a block; with `telling` the database is told on it who the viewer is."""
+
+    __slots__ = ("_connection", "_database", "_identity", "_telling", "_viewer")
+
+    def __init__(self, database: "Database", viewer: Viewer | None, *, identity: bool = False, telling: bool) -> None:
+        self._database = database
+        self._viewer = viewer
+        self._identity = identity
+        self._telling = telling
+
+    async def __aenter__(self) -> Lent:
+        """The connection. Raises Unauthenticated and Unavailable."""
+        database = self._database
+        self._connection = connection = await database.acquire()
+        if self._telling:
+            try:
+                await database.tell(connection, self._viewer, identity=self._identity)
+            except BaseException:
+                database.give_back(connection, sound=False)
+                raise
+        return database.lent(connection)
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Give it back."""
+        self._database.give_back(self._connection, sound=error is None)
 
 
 def _identifiers(ids: Sequence[Any]) -> str:
@@ -227,54 +269,44 @@ class Database:
         for observer in self._observers:
             observer(text)
 
-    @asynccontextmanager
-    async def lend(self, viewer: Viewer | None, *, identity: bool = False) -> AsyncIterator[Lent]:
+    def lend(self, viewer: Viewer | None, *, identity: bool = False) -> Loan:
         """A connection that sees what the viewer sees.
 
         With `identity` it sees the rows of sign-in too; without either it sees nothing. Raises Unauthenticated if the
         viewer's session has ended (the firm itself has none), Unavailable if no connection is to be had.
         """
-        async with self._acquired() as connection:
-            await self.tell(connection, viewer, identity=identity)
-            yield self.lent(connection)
+        return Loan(self, viewer, identity=identity, telling=True)
 
     def lent(self, connection: "PoolConnectionProxy[Record]") -> Lent:
         """A connection that was told its viewer, as repositories take it."""
         return Lent(connection, self._observe, self.watch)
 
-    @asynccontextmanager
-    async def untold(self) -> AsyncIterator[Lent]:
+    def untold(self) -> Loan:
         """A connection for a vetted function that heeds no settings: those of whoever had it before still stand.
 
         Raises Unavailable if no connection is to be had.
         """
-        async with self._acquired() as connection:
-            yield self.lent(connection)
+        return Loan(self, None, telling=False)
 
     async def tell(
         self, connection: "PoolConnectionProxy[Record]", viewer: Viewer | None, *, identity: bool = False
     ) -> None:
         """Tell the database on a connection who the viewer is. Raises Unauthenticated if its session has ended."""
-        with faults():
+        try:
             told = await connection.fetchrow(LEND, *_told(viewer, identity=identity))
+        except _FAILURES as error:
+            raise _in_our_words(error) from error
         if viewer is not None and not viewer.is_system and not (told and told[0]):
             raise Unauthenticated("The session has ended.", reason="REVOKED")
 
-    @asynccontextmanager
-    async def _acquired(self) -> "AsyncIterator[PoolConnectionProxy[Record]]":
-        connection = await self.acquire()
-        sound = False
-        try:
-            yield connection
-            sound = True
-        finally:
-            self.give_back(connection, sound=sound)
-
     async def acquire(self) -> "PoolConnectionProxy[Record]":
         """A connection that is told nothing yet, for `give_back`. Raises Unavailable if none is to be had."""
+        if (ready := self._connections.ready()) is not None:
+            self.watch.waited(0.0)
+            return ready
         began = perf_counter()
         with faults():
-            connection = await self._connections.acquire()
+            connection = await self._connections.wait()
         self.watch.waited(perf_counter() - began)
         return connection
 
@@ -289,3 +321,7 @@ class Database:
     def take(self, owner: object) -> "PoolConnectionProxy[Record] | None":
         """The connection that is kept for its owner, as it was, unless somebody else has needed it."""
         return self._connections.take(owner)
+
+    def leave(self, owner: object) -> None:
+        """Let others have what is kept for an owner who does not come again."""
+        self._connections.leave(owner)

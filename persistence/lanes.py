@@ -4,14 +4,13 @@ Each round trip costs as much as a small statement. So whoever reads again finds
 others had to have it, and the first statement of all tells at once who the viewer is and whose rows it sees.
 """
 
-import asyncio
 from collections.abc import Iterable
 from datetime import datetime
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
 from domain.access import NOBODY, SIGHT, Role, Sight, Viewer
-from domain.errors import Unauthenticated
 from persistence.database import Database, Lent
 from persistence.identity.repository import viewer_in
 from persistence.sql import Statement
@@ -67,18 +66,11 @@ class Lane:
         if self.busy:
             # After a change the viewer is asked for anew, whatever still reads.
             async with self.database.untold() as lent:
-                return await self._entered(lent, session_id, now)
+                return viewer_in(await lent.rows(ENTER, {"session_id": session_id, "now": now}))
         async with Lending(self, None, None) as lent:
-            viewer = await self._entered(lent, session_id, now)
+            viewer = viewer_in(await lent.rows(ENTER, {"session_id": session_id, "now": now}))
             self.told(viewer)
             return viewer
-
-    @staticmethod
-    async def _entered(lent: Lent, session_id: UUID, now: datetime) -> Viewer:
-        rows = await lent.rows(ENTER, {"session_id": session_id, "now": now})
-        if not rows:
-            raise Unauthenticated("The session has ended.", reason="REVOKED")
-        return viewer_in(rows[0])
 
     def lend(self, viewer: Viewer, columns: frozenset[str] | None = None) -> "Lending":
         """A connection that sees what the viewer sees, of rows these columns. Raises as `Database.lend` does."""
@@ -86,18 +78,16 @@ class Lane:
 
     def knows(self, viewer: Viewer) -> bool:
         """Whether the kept connection was told of this viewer, lately."""
-        return self._told is viewer and asyncio.get_running_loop().time() - self._told_at <= TOLD_SECONDS
+        return self._told is viewer and monotonic() - self._told_at <= TOLD_SECONDS
 
     def told(self, viewer: Viewer | None) -> None:
         """Whom the connection that it now has was told of."""
         self._told = viewer
-        self._told_at = asyncio.get_running_loop().time()
+        self._told_at = monotonic()
 
     def close(self) -> None:
         """Give back what is kept; whoever reads later begins anew."""
-        connection = self.database.take(self)
-        if connection is not None:
-            self.database.give_back(connection)
+        self.database.leave(self)
 
 
 class Lending:

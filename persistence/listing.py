@@ -46,7 +46,7 @@ def one_of(name: str, column: ColumnElement[Any], type_: Any) -> tuple[str, Filt
     return plain(name, lambda: column == any_(bindparam(name, type_=type_)))
 
 
-class Shape(msgspec.Struct, frozen=True):
+class Shape(msgspec.Struct, frozen=True, cache_hash=True):
     """What a page's SQL depends on; its values come apart, so that the text is compiled once."""
 
     sight: Sight
@@ -86,35 +86,41 @@ class Listing(Generic[E]):
 
     def _text(self, kind: str, shape: Shape, build: Callable[[Shape], Select[Any]]) -> Statement:
         key = kind, shape
-        if key in self._texts:
+        if (known := self._texts.get(key)) is not None:
             self._texts.move_to_end(key)
-            return self._texts[key]
+            return known
         # What is selected and filtered is the clients' own choice.
         while len(self._texts) >= MOST_TEXTS:
             self._texts.popitem(last=False)
         made = self._texts[key] = compile_statement(build(shape))
         return made
 
-    def _shape(self, viewer: Viewer, request: PageRequest, columns: frozenset[str] | None = None) -> Shape:
-        given = frozenset(self._given(request))
-        descending = (request.order.direction is Direction.DESC) != request.backward
-        return Shape(
-            viewer.sight, given, request.order.field, descending, resumed=request.cursor() is not None, columns=columns
+    def _asked(
+        self, viewer: Viewer, request: PageRequest, columns: frozenset[str] | None = None
+    ) -> tuple[Shape, dict[str, Any]]:
+        """What the SQL of a page depends on, and its values. Raises Invalid for a cursor of another list."""
+        given, cursor, backward = self._given(request), request.cursor(), request.backward
+        descending = (request.order.direction is Direction.DESC) != backward
+        shape = Shape(
+            viewer.sight, frozenset(given), request.order.field, descending, resumed=cursor is not None, columns=columns
         )
+        values: dict[str, Any] = {**viewer_values(viewer), "page_size": request.size + 1}
+        for translated in given.values():
+            values |= translated
+        if cursor is not None:
+            values |= {"cursor_value": self._cursor_value(request, cursor.value), "cursor_id": cursor.id}
+        return shape, values
 
     def _given(self, request: PageRequest) -> dict[str, Mapping[str, Any]]:
         """The parameters of each filter that cuts the list."""
-        given = {name: getattr(request.filter, name, None) for name in self.filters}
-        translated = {name: self.filters[name].values(value) for name, value in given.items() if value is not None}
-        return {name: values for name, values in translated.items() if values is not None}
-
-    def _values(self, viewer: Viewer, request: PageRequest) -> dict[str, Any]:
-        values: dict[str, Any] = {**viewer_values(viewer), "page_size": request.size + 1}
-        for translated in self._given(request).values():
-            values |= translated
-        if cursor := request.cursor():
-            values |= {"cursor_value": self._cursor_value(request, cursor.value), "cursor_id": cursor.id}
-        return values
+        given: dict[str, Mapping[str, Any]] = {}
+        for name, value in msgspec.structs.asdict(request.filter).items():
+            if value is None or name not in self.filters:
+                continue
+            translated = self.filters[name].values(value)
+            if translated is not None:
+                given[name] = translated
+        return given
 
     def _cursor_value(self, request: PageRequest, value: Any) -> Any:
         """The key as the column's own type: a cursor holds dates, moments and numbers as text. Raises Invalid."""
@@ -157,22 +163,22 @@ class Listing(Generic[E]):
 
     async def page(self, lent: Lent, viewer: Viewer, request: PageRequest) -> Page[E]:
         """One page at the root."""
-        statement = self._text("page", self._shape(viewer, request, lent.columns), self._rows)
-        rows = await lent.rows(statement, self._values(viewer, request))
-        values = [row[-1] for row in rows] if _placed(lent.columns) else None
-        return self._page(request, read_all(self.entity, rows, lent.columns), values)
+        shape, values = self._asked(viewer, request, lent.columns)
+        rows = await lent.rows(self._text("page", shape, self._rows), values)
+        places = [row[-1] for row in rows] if _placed(lent.columns) else None
+        return _paging(request)(read_all(self.entity, rows, lent.columns), places, None)
 
     async def pages(self, lent: Lent, viewer: Viewer, keys: Sequence[UUID], request: PageRequest) -> list[Page[E]]:
         """A page for each parent, in one statement."""
         wanted = lent.columns | {self._parent} if lent.columns is not None else None
-        statement = self._text("pages", self._shape(viewer, request, wanted), self._rows_by_parent)
-        rows = await lent.rows(statement, self._values(viewer, request) | {"keys": keys})
+        shape, values = self._asked(viewer, request, wanted)
+        rows = await lent.rows(self._text("pages", shape, self._rows_by_parent), values | {"keys": keys})
         parents = list(map(attrgetter(self._parent), found := read_all(self.entity, rows, wanted)))
-        entities = _grouped(keys, parents, found)
+        entities, page = _grouped(keys, parents, found), _paging(request)
         if not _placed(wanted):
-            return [self._page(request, each, None, parent) for parent, each in entities.items()]
-        values = _grouped(keys, parents, [row[-1] for row in rows])
-        return [self._page(request, each, values[parent], parent) for parent, each in entities.items()]
+            return [page(each, None, parent) for parent, each in entities.items()]
+        places = _grouped(keys, parents, [row[-1] for row in rows])
+        return [page(each, places[parent], parent) for parent, each in entities.items()]
 
     async def count(self, lent: Lent, viewer: Viewer, request: PageRequest) -> int:
         """How many rows match at the root."""
@@ -180,8 +186,8 @@ class Listing(Generic[E]):
         def build(shape: Shape) -> Select[Any]:
             return scoped(self._matching(select(func.count()).select_from(self.table), shape), shape.sight)
 
-        statement = self._text("count", self._shape(viewer, request), build)
-        (row,) = await lent.rows(statement, self._values(viewer, request))
+        shape, values = self._asked(viewer, request)
+        (row,) = await lent.rows(self._text("count", shape, build), values)
         return int(row[0])
 
     async def counts(
@@ -194,25 +200,10 @@ class Listing(Generic[E]):
             counted = select(parent, func.count()).where(parent == any_(bindparam("keys", type_=UUIDS)))
             return scoped(self._matching(counted, shape), shape.sight).group_by(parent)
 
-        statement = self._text("counts", self._shape(viewer, request), build)
-        rows = await lent.rows(statement, self._values(viewer, request) | {"keys": keys})
+        shape, values = self._asked(viewer, request)
+        rows = await lent.rows(self._text("counts", shape, build), values | {"keys": keys})
         found: dict[UUID, int] = {row[0]: row[1] for row in rows}
         return [(key, found.get(key, 0)) for key in keys]
-
-    def _page(
-        self, request: PageRequest, rows: Sequence[E], values: Sequence[Any] | None, parent: UUID | None = None
-    ) -> Page[E]:
-        size, backward = request.size, request.backward
-        more = len(rows) > size
-        resumed = request.before is not None if backward else request.after is not None
-        return Page(
-            rows=_turned(rows[:size], backward=backward),
-            values=values if values is None else _turned(values[:size], backward=backward),
-            has_next=resumed if backward else more,
-            has_previous=more if backward else resumed,
-            request=request,
-            parent=parent,
-        )
 
 
 def _placed(names: frozenset[str] | None) -> bool:
@@ -220,8 +211,20 @@ def _placed(names: frozenset[str] | None) -> bool:
     return names is None or PLACE in names
 
 
-def _turned(rows: Sequence[T], *, backward: bool) -> Sequence[T]:
-    return rows[::-1] if backward else rows
+def _paging(request: PageRequest) -> Callable[[Sequence[E], Sequence[Any] | None, UUID | None], Page[E]]:
+    """What makes a page of the rows that were found, by what they are ordered, and the list's parent."""
+    size, backward = request.size, request.backward
+    resumed = request.before is not None if backward else request.after is not None
+
+    def page(rows: Sequence[E], values: Sequence[Any] | None, parent: UUID | None) -> Page[E]:
+        more = len(rows) > size
+        rows, values = rows[:size], values if values is None else values[:size]
+        if backward:
+            rows, values = rows[::-1], values if values is None else values[::-1]
+            return Page(rows, values, has_next=resumed, has_previous=more, request=request, parent=parent)
+        return Page(rows, values, has_next=more, has_previous=resumed, request=request, parent=parent)
+
+    return page
 
 
 def _grouped(keys: Sequence[UUID], parents: Sequence[UUID], values: Sequence[T]) -> dict[UUID, list[T]]:

@@ -137,15 +137,13 @@ class Repository:
 
     async def many(self, entity: type[E], statement: Select[Any], viewer: Viewer, /, **values: Any) -> list[E]:
         """The rows that the viewer may see, as entities."""
-        text = _scoped(statement, viewer.sight)
-        return await self.lent.many(entity, text, {**viewer_values(viewer), **values})
+        return read_all(entity, await self.rows(statement, viewer, **values))
 
     async def narrow(self, entity: type[E], statement: Select[Any], viewer: Viewer, /, **values: Any) -> list[E]:
         """As `many`, with those columns alone that were asked for; for methods that are `narrowing`."""
         names = self.lent.columns
-        if names is None:
-            return await self.many(entity, statement, viewer, **values)
-        return read_all(entity, await self.rows(_narrowed(entity, statement, names), viewer, **values), names)
+        wanted = statement if names is None else _narrowed(entity, statement, names)
+        return read_all(entity, await self.rows(wanted, viewer, **values), names)
 
     async def first(self, entity: type[E], statement: Select[Any], viewer: Viewer, /, **values: Any) -> E:
         """The one row, or NotFound: there is none, or none for this viewer."""

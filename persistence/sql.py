@@ -5,8 +5,8 @@ A statement is compiled to the driver's text once; after that it costs what bare
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from functools import cache, lru_cache
-from itertools import repeat
+from functools import lru_cache
+from itertools import count, repeat
 from typing import Any, Final, TypeVar, cast, get_origin, get_type_hints
 
 import msgspec
@@ -88,11 +88,20 @@ def _converter(hint: Any) -> Callable[[Any], Any] | None:
     return None
 
 
-@cache
-def _converters(entity: type[Entity]) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
-    hints = get_type_hints(entity)
-    found = ((at, _converter(hints[name])) for at, name in enumerate(entity.__struct_fields__))
-    return tuple((at, convert) for at, convert in found if convert)
+# What is selected is the clients' own choice.
+@lru_cache(maxsize=2048)
+def _fields(
+    entity: type[Entity], names: frozenset[str] | None
+) -> tuple[tuple[int | None, Callable[[Any], Any] | None], ...]:
+    """For each field of an entity, its place among the columns of these names, and what makes it of its column."""
+    hints, places = get_type_hints(entity), count()
+    return tuple(
+        (
+            next(places) if names is None or name in names or as_text(name) in names else None,
+            _converter(hints[name]) if names is None or name in names else None,
+        )
+        for name in entity.__struct_fields__
+    )
 
 
 # What a list's rows are ordered by, of which cursors are made; where columns are named, it is named like one of them.
@@ -107,6 +116,7 @@ class Unread:
 
 
 UNREAD: Final = Unread()
+NOT_FETCHED: Final = repeat(UNREAD)
 
 
 def read_all(entity: type[E], rows: Sequence[Record], names: frozenset[str] | None = None) -> list[E]:
@@ -117,16 +127,10 @@ def read_all(entity: type[E], rows: Sequence[Record], names: frozenset[str] | No
     if not rows:
         return []
     fetched: list[Any] = list(zip(*rows, strict=True))
-    columns: list[Any] = fetched[: len(entity.__struct_fields__)]
-    if names is not None:
-        there = iter(fetched)
-        columns = [
-            next(there) if name in names or as_text(name) in names else repeat(UNREAD)
-            for name in entity.__struct_fields__
-        ]
-    for at, convert in _converters(entity):
-        if names is None or entity.__struct_fields__[at] in names:
-            columns[at] = map(convert, columns[at])
+    columns = [
+        NOT_FETCHED if at is None else map(convert, fetched[at]) if convert else fetched[at]
+        for at, convert in _fields(entity, names)
+    ]
     return list(map(entity, *columns))
 
 

@@ -108,8 +108,14 @@ USED = select(
 )
 
 
-def viewer_in(row: Record) -> Viewer:
-    """The viewer that a row of `viewer_of` tells of."""
+def viewer_in(rows: Sequence[Record]) -> Viewer:
+    """The viewer that `viewer_of` tells of; raises Unauthenticated if it tells of none, for its session has ended."""
+    if not rows:
+        raise Unauthenticated("The session has ended.", reason="REVOKED")
+    return _viewer(rows[0])
+
+
+def _viewer(row: Record) -> Viewer:
     told = {name: row[name] for name in Viewer.__struct_fields__}
     glass = set(told["glass_ids"]).difference(told["book_ids"])
     told |= {"book_ids": [*told["book_ids"], *glass], "glass_ids": [*glass]}
@@ -121,15 +127,12 @@ class Identities(Repository):
 
     async def viewer(self, session_id: UUID, now: datetime) -> Viewer:
         """Whoever the session belongs to, and what it sees now; raises Unauthenticated if it has ended."""
-        rows = await self.lent.rows(VIEWER, {"session_id": session_id, "now": now})
-        if not rows:
-            raise Unauthenticated("The session has ended.", reason="REVOKED")
-        return viewer_in(rows[0])
+        return viewer_in(await self.lent.rows(VIEWER, {"session_id": session_id, "now": now}))
 
     async def viewers(self, session_ids: Sequence[UUID], now: datetime) -> dict[UUID, Viewer]:
         """Whoever these sessions belong to, and what they see now; those that have ended are left out."""
         rows = await self.lent.rows(VIEWERS, {"session_ids": session_ids, "now": now})
-        return {viewer.session_id: viewer for viewer in map(viewer_in, rows)}
+        return {viewer.session_id: viewer for viewer in map(_viewer, rows)}
 
     async def note_use(self, session_id: UUID, now: datetime, idle_until: datetime) -> None:
         """Note that a session, or the key of a service account, is in use, so that it does not end as an idle one."""

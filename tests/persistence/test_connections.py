@@ -75,14 +75,29 @@ async def test_what_is_kept_is_taken_while_others_are_still_connecting(few: Data
     assert few.pooled.in_use == 0
 
 
-async def test_one_that_was_cut_is_lent_to_nobody(few: Database, database_url: str) -> None:
+async def test_what_is_left_is_lent_to_others(few: Database) -> None:
+    owner, one = object(), await few.acquire()
+    few.keep(owner, one)
+    few.leave(owner)
+    few.leave(owner)
+    assert few.take(owner) is None
+    assert await few.acquire() is one
+    few.give_back(one)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_one_that_was_cut_is_lent_to_nobody(few: Database, database_url: str, *, kept: bool) -> None:
     one = await few.acquire()
     was = await pid(one)
-    few.give_back(one)
+    if kept:
+        few.keep(database_url, one)
+    else:
+        few.give_back(one)
     administrator = await asyncpg.connect(**driver_arguments(database_url))
     assert await administrator.fetchval("select pg_terminate_backend($1)", was)
     await administrator.close()
     await asyncio.sleep(0.1)
+    few.leave(database_url)
     fresh = await few.acquire()
     assert await pid(fresh) != was
     few.give_back(fresh)
