@@ -104,12 +104,19 @@ class Connections:
             self._release(connection)
         return None
 
+    @property
+    def spare(self) -> bool:
+        """Whether one can be had that nobody uses or will soon want again."""
+        if self._idle:
+            return True
+        coming = self._waiting + len(self._releasing)
+        return len(self._since) + coming < self._pool.get_max_size()
+
     def _next(self) -> "Proxy | None":
         """One that is idle; at last one that is kept, if no other can be had without waiting."""
         if self._idle:
             return self._idle.pop()
-        coming = self._waiting + len(self._releasing)
-        if not self._kept or len(self._since) + coming < self._pool.get_max_size():
+        if not self._kept or self.spare:
             return None
         return self._kept.pop(next(iter(self._kept)))[0]
 

@@ -252,6 +252,11 @@ class Database:
             return None
 
     @property
+    def spare(self) -> bool:
+        """Whether a connection can be had that nobody uses or will soon want again."""
+        return self._connections.spare
+
+    @property
     def pooled(self) -> Pooled:
         """How the pool is used at present."""
         return self._connections.pooled

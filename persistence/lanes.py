@@ -4,6 +4,7 @@ Each round trip costs as much as a small statement. So whoever reads again finds
 others had to have it, and the first statement of all tells at once who the viewer is and whose rows it sees.
 """
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from time import monotonic
@@ -52,18 +53,22 @@ from (
 
 
 class Lane:
-    """The readings of one operation. Those that run side by side are lent connections of their own."""
+    """The readings of one operation.
+
+    Those that run side by side are lent connections of their own while there are some to spare: where there are none,
+    another would be taken from somebody who wants it again, and be told the viewer, only to wait for the same cores.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.busy = False
+        self.reading = asyncio.Lock()
         # Whom the kept connection was told of, and when.
         self._told: Viewer | None = None
         self._told_at = 0.0
 
     async def viewer(self, session_id: UUID, now: datetime) -> Viewer:
         """Whoever a session belongs to, of whom the database is told; raises Unauthenticated if it has ended."""
-        if self.busy:
+        if self.reading.locked():
             # After a change the viewer is asked for anew, whatever still reads.
             async with self.database.untold() as lent:
                 return viewer_in(await lent.rows(ENTER, {"session_id": session_id, "now": now}))
@@ -103,14 +108,15 @@ class Lending:
     async def __aenter__(self) -> Lent:
         """The connection, told of the viewer if there is one."""
         lane = self._lane
-        self._own = not lane.busy
-        lane.busy = True
+        self._own = not (lane.reading.locked() and lane.database.spare)
+        if self._own:
+            await lane.reading.acquire()
         try:
             kept = lane.database.take(lane) if self._own else None
             self._connection = kept or await lane.database.acquire()
         except BaseException:
             if self._own:
-                lane.busy = False
+                lane.reading.release()
             raise
         try:
             if self._viewer is not None and (kept is None or not lane.knows(self._viewer)):
@@ -130,9 +136,9 @@ class Lending:
 
     def _end(self, *, sound: bool) -> None:
         lane = self._lane
-        if self._own:
-            lane.busy = False
         if self._own and sound:
             lane.database.keep(lane, self._connection)
         else:
             lane.database.give_back(self._connection, sound=sound)
+        if self._own:
+            lane.reading.release()

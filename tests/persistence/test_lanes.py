@@ -94,6 +94,26 @@ async def test_readings_side_by_side_wait_for_nobody_and_more_than_fit_go_on(ser
     assert await asyncio.wait_for(asyncio.gather(*(operation() for _ in range(60))), 30) == [5] * 60
 
 
+async def test_readings_side_by_side_take_no_connection_that_others_need(services: Services, make: Make) -> None:
+    database, advisor = services.doors.database, await make.advisor()
+    lane, viewer = await entered(services, advisor)
+    ids = [book_of(advisor)]
+    taken = [await database.acquire() for _ in range(database.pooled.most - 1)]
+
+    async def lendings() -> int:
+        database.watch = watch = Lendings()
+        readings = (services.doors.read_along(lane, viewer, None, Books.by_ids, viewer, ids) for _ in range(3))
+        assert list(map(len, await asyncio.gather(*readings))) == [1, 1, 1]
+        return watch.count
+
+    assert await lendings() == 0
+    database.give_back(taken.pop())
+    assert await lendings() > 0
+    for connection in taken:
+        database.give_back(connection)
+    assert database.pooled.in_use == 0
+
+
 async def test_the_viewer_may_be_asked_for_while_something_reads(services: Services, make: Make) -> None:
     """Neither connection is lost, and each is in one hand."""
     advisor = await make.advisor()
