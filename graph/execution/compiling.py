@@ -34,6 +34,7 @@ from graphql.execution.collect_fields import (
 from graphql.execution.executor import default_type_resolver
 from graphql.execution.values import VariableValues
 
+from graph.execution.arguments import arguments_of
 from graph.execution.completing import Completion, Leaves, Lists, NonNull, Nullable, Objects, Site, Spots
 from graph.execution.leaves import is_decimal
 from graph.execution.needs import NOTHING, Needs, columns_of, only_shown
@@ -134,6 +135,7 @@ class Compiler:
             parent=parent,
             definition=definition,
             site=Site(parent.name, name, nodes),
+            arguments=arguments_of(definition, nodes[0], self._host.converter),
             read=read,
             complete=beneath.complete,
             waits=beneath.waits or read.waits,

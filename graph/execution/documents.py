@@ -24,6 +24,7 @@ from graph.cost import Priced, price
 from graph.execution.compiling import Compiler, Unplanned
 from graph.execution.plan import Level
 from graph.execution.subject import Host, Subject
+from graph.execution.variables import Variables
 
 # A parsed document weighs about a hundred times its text.
 MOST_DOCUMENTS: Final = 1_000
@@ -123,6 +124,7 @@ class Operation:
 
     def __init__(self, subject: Subject, document: "Document", memory: Memory) -> None:
         self.subject = subject
+        self.variables = Variables(subject.host.schema, subject.operation)
         self._document = document
         self._memory = memory
         self._declared = [each.variable.name.value for each in subject.operation.variable_definitions or ()]

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from graphql import GraphQLField, GraphQLObjectType
 
+from graph.execution.arguments import Arguments
 from graph.execution.completing import Completion, Site, Spots
 from graph.execution.needs import Needs, of_rows, together
 from graph.execution.places import UnderKey
@@ -26,6 +27,7 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     parent: GraphQLObjectType
     definition: GraphQLField
     site: Site
+    arguments: Arguments | None
     read: Reader
     complete: Completion
     waits: bool
