@@ -28,6 +28,11 @@ class Asked(ExecutionContext):
     document: Document | None = None
     stock_because: str | None = "plans are switched off"
 
+    def know(self, document: Document) -> None:
+        """Take a document that has been found valid before."""
+        self.document = document
+        self.graphql_document = document.node
+
 
 class PlannedExecution(SchemaExtension):
     """Runs operations by their plans; stands last, for whatever may refuse an operation must come before.
