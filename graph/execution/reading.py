@@ -145,7 +145,7 @@ class Resolver:
     async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """Call for each, then wait for all that have to be waited for."""
         try:
-            call = self._caller(run, field, spots.places)
+            call = self._caller(run, field, spots)
         except Exception as error:  # noqa: BLE001 - as above
             return spots.fail_all(objects, error)
         values = _each(call, objects, spots)
