@@ -1,4 +1,4 @@
-"""Planned execution in Strawberry's own flow.
+"""Planned execution as an extension of Strawberry's.
 
 It sets the result before graphql-core would make one.
 """

@@ -183,7 +183,7 @@ class Schema(StrawberrySchema):
 
         A document that has passed its checks needs no more of them, and a plan nothing of what graphql-core is made
         ready with. Such an operation goes straight to its execution; everything else, whatever may not run among it,
-        goes Strawberry's own way.
+        goes Strawberry's own way. Extensions may refuse an operation, but not exchange it for another.
         """
         document = self.documents.get(query) if query and self._planned and self._checks_alone else None
         operation = document.operation(operation_name) if document else None
