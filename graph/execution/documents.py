@@ -130,7 +130,6 @@ class Operation:
         self._memory = memory
         self._declared = [each.variable.name.value for each in subject.operation.variable_definitions or ()]
         self.type = OperationType(subject.operation.operation.value)
-        self._has_plans = not document.introspects and subject.host.schema.get_root_type(subject.operation.operation)
 
     @cached_property
     def beneath(self) -> frozenset[str]:
@@ -142,7 +141,7 @@ class Operation:
 
         All do but introspection, and a condition that is null, which validation lets pass where it has a default.
         """
-        if not self._has_plans or self.type is OperationType.SUBSCRIPTION:
+        if self.document.introspects or self.type is OperationType.SUBSCRIPTION:
             return False
         return not any(name in given and given[name] is None for name in self.document.conditions)
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 import strawberry
+from graphql import parse
 from strawberry import Schema as StrawberrySchema
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -149,3 +150,11 @@ async def test_who_watches_parsing_or_validating_is_always_asked(extension: type
             (strawberry.types.ExecutionResult, {"fine": "yes"}, [], {}),
             [said, "fine"],
         )
+
+
+async def test_what_has_no_plan_is_left_to_graphql_core() -> None:
+    schema = Schema(Query)
+    document = "{ __schema { queryType { name } } }"
+    unknown = await told(schema, document)
+    schema.documents.trust(document, schema.documents.document(parse(document)))
+    assert await told(schema, document) == unknown
