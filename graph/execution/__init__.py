@@ -6,8 +6,8 @@ at once. What resolvers look like does not change, and neither do answers: error
 as graphql-core has them, which a differential test holds.
 
 `documents` keeps parsed documents and plans, `compiling` makes plans of them (`plan`), `run` is one execution, `events`
-are those of a subscription, `reading` gets values, `completing` turns them into the answer (`leaves`: scalars), and
-`places` tells errors where they are.
+are those of a subscription, `variables` and `arguments` are what a request gives, `reading` gets values, `completing`
+turns them into the answer (`leaves`: scalars), and `places` tells errors where they are.
 """
 
 from graph.execution.documents import Document, Documents, digest_of

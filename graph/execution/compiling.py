@@ -34,6 +34,7 @@ from graphql.execution.collect_fields import (
 from graphql.execution.executor import default_type_resolver
 from graphql.execution.values import VariableValues
 
+from graph.execution.arguments import arguments_of
 from graph.execution.completing import Completion, Leaves, Lists, NonNull, Nullable, Objects, Site, Spots
 from graph.execution.leaves import is_decimal
 from graph.execution.needs import NOTHING, Needs, columns_of, only_shown
@@ -134,6 +135,7 @@ class Compiler:
             parent=parent,
             definition=definition,
             site=Site(parent.name, name, nodes),
+            arguments=arguments_of(definition, nodes[0], self._host.converter),
             read=read,
             complete=beneath.complete,
             waits=beneath.waits or read.waits,
@@ -189,7 +191,7 @@ class OneOf:
     def level_of(self, run: Any, value: Any, at: int, spots: Spots) -> Level:
         """The type's own. Raises GraphQLError for an object of a class that the type does not show."""
         if type(value) not in self._known:
-            _check(self.kind, value, run.raw_info(spots.site, self.kind, spots.places.path(at)))
+            _check(self.kind, value, run.raw_info(spots.site, self.kind, spots.path(at)))
             self._known.add(type(value))
         return self.level
 
@@ -208,7 +210,7 @@ class AnyOf:
         """That of the object's type. Raises whatever telling the type raises."""
         known = self._known.get(type(value))
         if known is None:
-            info = run.raw_info(spots.site, self._kind, spots.places.path(at))
+            info = run.raw_info(spots.site, self._kind, spots.path(at))
             found = (self._kind.resolve_type or default_type_resolver)(value, info, self._kind)
             kind = self._compiler.schema.get_type(found) if isinstance(found, str) else None
             if not isinstance(kind, GraphQLObjectType) or not self._compiler.schema.is_sub_type(self._kind, kind):

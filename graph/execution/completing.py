@@ -39,19 +39,28 @@ class Site(msgspec.Struct, frozen=True, eq=False):
 
 
 class Spots:
-    """The spots in the answer that one column of values is for, and why nothing can stand in some of them."""
+    """The spots in the answer that one column of values is for, and why nothing can stand in some of them.
 
-    __slots__ = ("failures", "places", "site")
+    They are places themselves: those of other objects, or what each of these has under a key.
+    """
 
-    def __init__(self, site: Site, places: Place) -> None:
+    __slots__ = ("_key", "_places", "failures", "site")
+
+    def __init__(self, site: Site, places: Place, key: str | None = None) -> None:
         self.site = site
-        self.places = places
         self.failures: Failures = {}
+        self._places = places
+        self._key = key
+
+    def path(self, at: int) -> Path:
+        """The path of the spot at an index."""
+        path = self._places.path(at)
+        return path if self._key is None else (*path, self._key)
 
     def fail(self, at: int, error: Exception) -> None:
         """Nothing can stand at an index, for this reason; an earlier one holds."""
         if at not in self.failures:
-            self.failures[at] = self.site.located(error, self.places.path(at))
+            self.failures[at] = self.site.located(error, self.path(at))
 
     def fail_all(self, values: Sequence[Any], error: Exception) -> list[Any]:
         """Nothing can stand anywhere: gives the column of it."""
@@ -94,7 +103,7 @@ class Nullable:
             made = list(made)
             for at, error in sorted(spots.failures.items()):
                 made[at] = None
-                run.failed(error, spots.places.path(at))
+                run.failed(error, spots.path(at))
             spots.failures.clear()
         return made
 
@@ -126,11 +135,6 @@ class Leaves:
 
     async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a completion's signature
         """All at once; one by one only where that fails, to find which it is."""
-        made = self._all(values)
-        return [self._one(value, at, spots) for at, value in enumerate(values)] if made is None else made
-
-    def _all(self, values: Sequence[Any]) -> Sequence[Any] | None:
-        """The whole column; nothing if any value of it fails."""
         try:
             # By their classes: to look for None itself compares it with each value, which is dear with decimals.
             kinds = set(map(type, values))
@@ -140,7 +144,7 @@ class Leaves:
             made = iter(self._serialise(there, kinds - {NoneType}))
             return [None if value is None else next(made) for value in values]
         except Exception:  # noqa: BLE001 - whatever a scalar raises is told of the value that it raises it for
-            return None
+            return [self._one(value, at, spots) for at, value in enumerate(values)]
 
     def _one(self, value: Any, at: int, spots: Spots) -> Any:
         if value is None:
@@ -162,7 +166,7 @@ class Lists:
         """The lists with their items completed."""
         lists = [self._items(value, at, spots) for at, value in enumerate(values)]
         lengths = list(map(len, lists))
-        inside = Items(spots.places, lengths)
+        inside = Items(spots, lengths)
         items = spots.within(inside)
         made = await self._of(run, list(chain.from_iterable(lists)), items)
         for at, error in sorted(items.failures.items()):
@@ -221,7 +225,7 @@ class Objects:
             return await level(run, values, spots) if level else [None] * len(values)
         made: list[Any] = [None] * len(values)
         for level, members in self._levels_of(run, values, spots).items():
-            some = spots.within(Some(spots.places, members))
+            some = spots.within(Some(spots, members))
             rows = await level(run, [values[at] for at in members], some)
             for at, row in zip(members, rows, strict=True):
                 made[at] = row

@@ -19,11 +19,13 @@ from graphql import (
     visit,
 )
 from graphql.execution.values import VariableValues
+from strawberry.types.graphql import OperationType
 
 from graph.cost import Priced, price
 from graph.execution.compiling import Compiler, Unplanned
 from graph.execution.plan import Level
 from graph.execution.subject import Host, Subject
+from graph.execution.variables import Variables
 
 # A parsed document weighs about a hundred times its text.
 MOST_DOCUMENTS: Final = 1_000
@@ -123,20 +125,31 @@ class Operation:
 
     def __init__(self, subject: Subject, document: "Document", memory: Memory) -> None:
         self.subject = subject
-        self._document = document
+        self.variables = Variables(subject.host.schema, subject.operation)
+        self.document = document
         self._memory = memory
         self._declared = [each.variable.name.value for each in subject.operation.variable_definitions or ()]
+        self.type = OperationType(subject.operation.operation.value)
 
     @cached_property
     def beneath(self) -> frozenset[str]:
         """The variables that a subscription's answers may depend on: all but those that its own field alone has."""
         return beneath(self.subject)
 
+    def is_planned(self, given: Mapping[str, Any]) -> bool:
+        """Whether it is certain that variables as a client has given them get a plan, or errors.
+
+        All do but introspection, and a condition that is null, which validation lets pass where it has a default.
+        """
+        if self.document.introspects or self.type is OperationType.SUBSCRIPTION:
+            return False
+        return not any(name in given and given[name] is None for name in self.document.conditions)
+
     def plan(self, variables: VariableValues) -> Level:
         """The plan for what the variables decide. Raises Unplanned."""
-        if self._document.introspects:
+        if self.document.introspects:
             raise Unplanned("introspection")
-        decided = {name: variables.coerced.get(name) for name in self._document.conditions}
+        decided = {name: variables.coerced.get(name) for name in self.document.conditions}
         # Of another operation's condition the name may be anything here.
         key = (self, *(value if isinstance(value, bool) else None for value in decided.values()))
         return self._memory.plans.get(key, lambda: self._compile(variables))
@@ -149,11 +162,11 @@ class Operation:
     def _price(self, given: Mapping[str, Any]) -> Priced:
         host, operation = self.subject.host, self.subject.operation
         root = host.schema.get_root_type(operation.operation)
-        return price(host.weights, root.name if root else "", self._document.node, operation, given)
+        return price(host.weights, root.name if root else "", self.document.node, operation, given)
 
     def _compile(self, variables: VariableValues) -> Level:
         # Of the variables the plan keeps these alone, for it outlives the request that it is made in.
-        kept = [name for name in self._document.conditions if isinstance(variables.coerced.get(name), bool | None)]
+        kept = [name for name in self.document.conditions if isinstance(variables.coerced.get(name), bool | None)]
         decisive = VariableValues(
             {name: variables.sources[name] for name in kept if name in variables.sources},
             {name: variables.coerced[name] for name in kept if name in variables.coerced},

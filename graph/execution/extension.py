@@ -1,13 +1,13 @@
-"""Planned execution in Strawberry's own flow.
+"""Planned execution as an extension of Strawberry's.
 
 It sets the result before graphql-core would make one.
 """
 
 import dataclasses
-from typing import Any, Final
+from typing import Any
 
-from graphql import ExecutionResult, GraphQLError, OperationType
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql import ExecutionResult, OperationType
+from graphql.execution.values import VariableValues
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext
 
@@ -16,8 +16,6 @@ from graph.execution.documents import Document, Operation
 from graph.execution.events import Rendering
 from graph.execution.plan import Level
 from graph.execution.run import Run
-
-MOST_COERCION_ERRORS: Final = 50
 
 
 @dataclasses.dataclass
@@ -29,6 +27,11 @@ class Asked(ExecutionContext):
 
     document: Document | None = None
     stock_because: str | None = "plans are switched off"
+
+    def know(self, document: Document) -> None:
+        """Take a document that has been found valid before."""
+        self.document = document
+        self.graphql_document = document.node
 
 
 class PlannedExecution(SchemaExtension):
@@ -51,7 +54,7 @@ class PlannedExecution(SchemaExtension):
 
     async def _result(self, operation: Operation) -> Any:
         context = self.execution_context
-        variables = self._variables(operation)
+        variables = operation.variables.coerced(context.variables or {})
         if isinstance(variables, list):
             context.stock_because = None
             return ExecutionResult(None, variables)
@@ -62,21 +65,12 @@ class PlannedExecution(SchemaExtension):
 
     def _rendering(self, operation: Operation) -> Rendering | None:
         """How events are executed; none if that is graphql-core's, as it is to refuse variables."""
-        variables = self._variables(operation)
+        given = self.execution_context.variables or {}
+        variables = operation.variables.coerced(given)
         if isinstance(variables, list):
             return None
         level = self._plan(operation, variables)
-        given = self.execution_context.variables or {}
         return None if level is None else Rendering(operation, level, variables, given)
-
-    def _variables(self, operation: Operation) -> VariableValues | list[GraphQLError]:
-        subject = operation.subject
-        return get_variable_values(
-            subject.host.schema,
-            subject.operation.variable_definitions or (),
-            self.execution_context.variables or {},
-            max_errors=MOST_COERCION_ERRORS,
-        )
 
     def _plan(self, operation: Operation, variables: VariableValues) -> Level | None:
         """The plan; none for what is not planned, of which the reason is noted."""

@@ -23,20 +23,6 @@ class Root:
         return ()
 
 
-class UnderKey:
-    """What each object of a level has under one key."""
-
-    __slots__ = ("_key", "_parents")
-
-    def __init__(self, parents: Place, key: str) -> None:
-        self._parents = parents
-        self._key = key
-
-    def path(self, at: int) -> Path:
-        """The parent's path and the key."""
-        return (*self._parents.path(at), self._key)
-
-
 class Items:
     """The items of a level's lists, laid end to end."""
 

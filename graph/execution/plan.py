@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from graphql import GraphQLField, GraphQLObjectType
 
+from graph.execution.arguments import Arguments
 from graph.execution.completing import Completion, Site, Spots
 from graph.execution.needs import Needs, of_rows, together
-from graph.execution.places import UnderKey
 from graph.execution.reading import Reader
 
 
@@ -26,6 +26,7 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     parent: GraphQLObjectType
     definition: GraphQLField
     site: Site
+    arguments: Arguments | None
     read: Reader
     complete: Completion
     waits: bool
@@ -48,7 +49,6 @@ class Level:
 
     def __init__(self, fields: Sequence[Field], *, serially: bool = False) -> None:
         self.fields = tuple(fields)
-        self.serially = serially
         self.waits = any(field.waits for field in fields)
         self.personal = any(field.personal for field in fields)
         self._shape = shape_of(tuple(field.key for field in fields))
@@ -56,27 +56,44 @@ class Level:
         self.needs = together(field.reads for field in fields)
         # Of a connection or an edge: what is read of the rows of the list.
         self.rows = of_rows([(field.site.name, field.rows) for field in fields])
-        self._waiting = [at for at, field in enumerate(fields) if field.waits]
+        waiting = [at for at, field in enumerate(fields) if field.waits]
+        self._together = waiting if len(waiting) > 1 and not serially else []
 
     async def __call__(self, run: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The objects as the answer has them; None for one that may not stand, of which its spot is told."""
         run.spend(self._spends * len(objects))
-        beneath = [Spots(field.site, UnderKey(spots.places, field.key)) for field in self.fields]
+        beneath = [Spots(field.site, spots, field.key) for field in self.fields]
+        if self._together:
+            columns = await self._side_by_side(run, objects, beneath)
+        else:
+            # What `Field.column` does, without a call more for each field.
+            columns = [
+                await field.complete(run, await field.read(run, field, objects, under), under)
+                for field, under in zip(self.fields, beneath, strict=True)
+            ]
+        rows: list[Any] = list(map(self._shape, *columns)) if columns else [self._shape() for _ in objects]
+        for under in beneath:
+            if under.failures:
+                _fail(rows, under, spots)
+        return rows
+
+    async def _side_by_side(self, run: Any, objects: Sequence[Any], beneath: Sequence[Spots]) -> list[Sequence[Any]]:
+        """The columns of all fields, where several have to wait: those are waited for together, after the others."""
 
         async def column(at: int) -> Sequence[Any]:
             return await self.fields[at].column(run, objects, beneath[at])
 
-        together = self._waiting if len(self._waiting) > 1 and not self.serially else ()
-        columns = [() if at in together else await column(at) for at in range(len(self.fields))]
-        if together:
-            for at, came in zip(together, await asyncio.gather(*map(column, together)), strict=True):
-                columns[at] = came
-        rows: list[Any] = list(map(self._shape, *columns)) if columns else [self._shape() for _ in objects]
-        for under in beneath:
-            for at, error in under.failures.items():
-                spots.failures.setdefault(at, error)
-                rows[at] = None
-        return rows
+        columns = [() if at in self._together else await column(at) for at in range(len(self.fields))]
+        for at, came in zip(self._together, await asyncio.gather(*map(column, self._together)), strict=True):
+            columns[at] = came
+        return columns
+
+
+def _fail(rows: list[Any], under: Spots, spots: Spots) -> None:
+    """Have nothing stand where a field of an object has failed that may not."""
+    for at, error in under.failures.items():
+        spots.failures.setdefault(at, error)
+        rows[at] = None
 
 
 @lru_cache(maxsize=4096)

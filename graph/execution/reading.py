@@ -13,7 +13,6 @@ import strawberry
 from graphql import GraphQLField, GraphQLObjectType, GraphQLResolveInfo
 from graphql.execution.values import get_argument_values
 from strawberry.schema.schema_converter import GraphQLCoreConverter
-from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from graph.execution.completing import Site, Spots
@@ -146,7 +145,7 @@ class Resolver:
     async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """Call for each, then wait for all that have to be waited for."""
         try:
-            call = self._caller(run, field, spots.places)
+            call = self._caller(run, field, spots)
         except Exception as error:  # noqa: BLE001 - as above
             return spots.fail_all(objects, error)
         values = _each(call, objects, spots)
@@ -265,11 +264,6 @@ def reader_of(definition: GraphQLField, *, handled: bool, rows: Needs) -> Reader
     if type(field) is StrawberryField and resolver and not field.arguments and not resolver.info_parameter:
         return Method(field)
     return PlainResolver(field)
-
-
-def converted(field: StrawberryField, given: dict[str, Any], converter: GraphQLCoreConverter) -> dict[str, Any]:
-    """Arguments as Python values, by the names that a resolver takes them under."""
-    return convert_arguments(given, field.arguments, converter.scalar_registry, converter.config)
 
 
 async def _awaited(waiting: Sequence[Awaitable[Any]]) -> Sequence[Any]:

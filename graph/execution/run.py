@@ -10,16 +10,14 @@ from graphql import (
     GraphQLOutputType,
     GraphQLResolveInfo,
 )
-from graphql.execution.values import VariableValues, get_argument_values
+from graphql.execution.values import VariableValues
 from graphql.pyutils import Path as InfoPath
 from graphql.pyutils import is_awaitable
 from graphql.type.definition import GraphQLResolveInfoHelpers
-from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from graph.execution.completing import Site, Spots
 from graph.execution.places import Path, Root
 from graph.execution.plan import Field, Level
-from graph.execution.reading import converted
 from graph.execution.subject import Subject
 
 ROOT: Final = Root()
@@ -60,7 +58,7 @@ class Run:
         self._root = root
         self._spent = 0
         self._nulled: set[Path] = set()
-        self._arguments: dict[int, dict[str, Any]] = {}
+        self._arguments: dict[Field, dict[str, Any]] = {}
 
     async def result(self, level: Level) -> Planned:
         """Execute, beginning at the root."""
@@ -93,16 +91,11 @@ class Run:
 
     def arguments(self, field: Field) -> dict[str, Any]:
         """The arguments of a field as its resolver takes them; made once, whatever it is asked of."""
-        known = self._arguments.get(id(field))
+        if field.arguments is None:
+            return {}
+        known = self._arguments.get(field)
         if known is None:
-            definition = field.definition
-            if definition.args:
-                given = get_argument_values(definition, field.site.nodes[0], self._variables)
-                ours = definition.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
-                known = converted(ours, given, self._subject.host.converter)
-            else:
-                known = {}
-            self._arguments[id(field)] = known
+            known = self._arguments[field] = field.arguments.values(self._variables)
         return known
 
     def info(self, field: Field, path: Path) -> GraphQLResolveInfo[Any]:

@@ -79,9 +79,9 @@ class DocumentChecks(SchemaExtension):
     def on_parse(self) -> None:  # type: ignore[override] # a function may stand in for a generator, here and below
         """Hand over the document if it is known; bound the one that is not."""
         context = self.execution_context
-        context.document = self._documents.get(context.query or "")
-        if context.document is not None:
-            context.graphql_document = context.document.node
+        known = self._documents.get(context.query or "")
+        if known is not None:
+            context.know(known)
         else:
             context.parse_options["max_tokens"] = self._rules.tokens
 

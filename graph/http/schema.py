@@ -9,9 +9,10 @@ from graphql.execution import Executor
 from strawberry import Schema as StrawberrySchema
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
-from strawberry.types import ExecutionContext
+from strawberry.schema.schema import DEFAULT_ALLOWED_OPERATION_TYPES, StrawberryGraphQLCoreExecutionContext
+from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.base import StrawberryType
+from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 from strawberry.types.scalar import ScalarDefinition, ScalarWrapper
 
@@ -96,6 +97,13 @@ async def _alone(feed: Feed) -> AsyncIterator[Feed]:
     yield feed
 
 
+def _answer(asked: OneOperation) -> ExecutionResult:
+    """The answer as Strawberry has it."""
+    if asked.result is None:
+        raise RuntimeError("what is certain to be planned has not run")
+    return ExecutionResult(asked.result.data, asked.result.errors)
+
+
 class Schema(StrawberrySchema):
     """A schema whose errors are coded and masked, whose documents are bounded, and which runs one operation.
 
@@ -118,6 +126,7 @@ class Schema(StrawberrySchema):
         planned: bool = True,
     ) -> None:
         self.disclosure = disclosure
+        self._planned = planned
         limits = limits or Limits()
         self.rules = rules = Rules(limits, disclosure.introspection)
         plans = (PlannedExecution,) if planned else ()
@@ -149,6 +158,77 @@ class Schema(StrawberrySchema):
         """What each field costs."""
         return Weights.of(self._schema)
 
+    def get_extensions(self, sync: bool = False) -> list[SchemaExtension]:  # noqa: ARG002, FBT001, FBT002 - Strawberry's signature
+        """Extensions for one operation, made anew."""
+        return [make() for make in self.extensions]
+
+    @cached_property
+    def _checks_alone(self) -> bool:
+        """Whether parsing and validating concern nobody but our own checks, which know the documents that passed."""
+        others = {type(each) for each in self.get_extensions()} - {DocumentChecks}
+        stock = SchemaExtension
+        return all(kind.on_parse is stock.on_parse and kind.on_validate is stock.on_validate for kind in others)
+
+    async def execute(  # noqa: PLR0917 - Strawberry's signature
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any | None = None,
+        root_value: Any | None = None,
+        operation_name: str | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+    ) -> ExecutionResult:
+        """The answer to a query or a mutation.
+
+        A document that has passed its checks needs no more of them, and a plan nothing of what graphql-core is made
+        ready with. Such an operation goes straight to its execution; everything else, whatever may not run among it,
+        goes Strawberry's own way. Extensions may refuse an operation, but not exchange it for another.
+        """
+        document = self.documents.get(query) if query and self._planned and self._checks_alone else None
+        operation = document.operation(operation_name) if document else None
+        allowed = DEFAULT_ALLOWED_OPERATION_TYPES if allowed_operation_types is None else allowed_operation_types
+        if not operation or operation.type not in allowed or not operation.is_planned(variable_values or {}):
+            return await super().execute(
+                query,
+                variable_values,
+                context_value,
+                root_value,
+                operation_name,
+                allowed_operation_types,
+                operation_extensions,
+            )
+        asked = self._create_execution_context(
+            query, allowed, variable_values, context_value, root_value, operation_name, operation_extensions
+        )
+        asked.know(operation.document)
+        extensions = self.get_extensions()
+        for extension in extensions:
+            extension.execution_context = asked
+        return await self._executed(asked, self.create_extensions_runner(asked, extensions))
+
+    async def _executed(self, asked: OneOperation, hooks: Hooks) -> ExecutionResult:
+        """The answer of a planned operation: what extensions do, and what is done with errors, is as with Strawberry.
+
+        Errors are coded before the extensions around the execution see it end.
+        """
+        try:
+            async with hooks.operation(), hooks.executing():
+                answer = _answer(asked)
+                self._note(answer.errors, asked)
+        except Exception as error:  # noqa: BLE001 - of extensions, which may refuse the operation
+            failed = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
+            answer = PreExecutionError(None, [failed])
+            self._note(answer.errors, asked)
+        answer.extensions = await hooks.get_extensions_results(asked)
+        asked.result = answer
+        return answer
+
+    def _note(self, errors: list[GraphQLError] | None, asked: OneOperation) -> None:
+        if errors:
+            asked.pre_execution_errors = errors
+            self._process_errors(errors, asked)
+
     def create_extensions_runner(self, execution_context: ExecutionContext, extensions: list[SchemaExtension]) -> Hooks:
         """What runs the extensions' hooks."""
         return Hooks(execution_context, extensions)
@@ -167,7 +247,7 @@ class Schema(StrawberrySchema):
         root_value: Any | None = None,
         operation_name: str | None = None,
         operation_extensions: dict[str, Any] | None = None,
-    ) -> ExecutionContext:
+    ) -> OneOperation:
         # Strawberry has no public way to say which class describes an operation.
         one = OneOperation(
             query=query,
