@@ -229,9 +229,9 @@ class Context:
         """
         if self._claims is None:
             return
+        now = self.now
         # Before anything else is asked, so that there is nobody to share it with.
-        viewer, now = await self._ask(self._claims), self.now
-        self._viewer = viewer
+        viewer = self._viewer = await self._ask(self._claims)
         lives = self.services.tokens.lives
         if viewer.last_used_at is not None and now - viewer.last_used_at >= min(USE_NOTED, lives.idle / 10):
             read = self.services.doors.read
