@@ -7,6 +7,7 @@ per operation and, in a subscription, per event. Arguments become a frozen struc
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import attrgetter
+from types import NoneType
 from typing import Any, NamedTuple
 
 from strawberry.types.arguments import StrawberryArgument
@@ -95,7 +96,8 @@ class Batched(StrawberryField):
         """The values for objects of a level, or the exceptions that stand for them."""
         keys = list(map(self.key, sources))
         reading = Reading(self.lists.request(arguments, nested=True) if self.lists else None, self._columns(needed))
-        if None not in keys:
+        # By their types, for ids take long to compare with what is none.
+        if NoneType not in set(map(type, keys)):
             return await self._loaded(context, keys, reading)
         there = iter(await self._loaded(context, [key for key in keys if key is not None], reading))
         return [([] if self.many else None) if key is None else next(there) for key in keys]
@@ -121,8 +123,8 @@ class Batched(StrawberryField):
 
     def _grouped(self, keys: Sequence[Any], rows: Sequence[Any]) -> list[Any]:
         if not self.many:
-            found = {self.by(row): row for row in rows}
-            return [found.get(key) for key in keys]
+            found = dict(zip(map(self.by, rows), rows, strict=True))
+            return list(map(found.get, keys))
         groups: dict[Any, list[Any]] = {key: [] for key in keys}
         for row in rows:
             groups[self.by(row)].append(row)

@@ -21,14 +21,15 @@ class Loader:
 
     async def all(self, keys: Sequence[Any]) -> list[Any]:
         """What is loaded for each of these keys; raises what their load has raised."""
-        if missing := [key for key in dict.fromkeys(keys) if key not in self._loads]:
+        distinct = dict.fromkeys(keys)
+        if missing := [key for key in distinct if key not in self._loads]:
             asked, load = self._gathering or self._begin()
             asked += missing
             self._loads.update(dict.fromkeys(missing, load))
-        for load in {self._loads[key] for key in keys}:
+        for load in set(map(self._loads.__getitem__, distinct)):
             # It serves others too, who must not lose it when one is cancelled.
             await asyncio.shield(load)
-        return [self._found[key] for key in keys]
+        return list(map(self._found.__getitem__, keys))
 
     def _begin(self) -> tuple[list[Any], "asyncio.Task[None]"]:
         asked: list[Any] = []
