@@ -2,11 +2,13 @@
 
 asyncpg's pool makes a task, a time limit and a hundred calls of each lending, which costs as much as a small statement.
 Whoever will soon want its connection again may leave it here in its own name: others get that one only when there is
-no other, so that nobody waits for a connection that nobody uses.
+no other, so that nobody waits for a connection that nobody uses. Whoever only begins waits its turn before: to take
+from another what that must then have anew costs both more than to come one after the other.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +28,8 @@ ACQUIRE_SECONDS: Final = 10.0
 READY_SECONDS: Final = 60.0
 # For how long it is kept for an owner that does not come.
 KEPT_SECONDS: Final = 1.0
+# For how long whoever begins waits for one that somebody is done with.
+TURN_SECONDS: Final = 0.2
 
 
 class Pooled(msgspec.Struct, frozen=True):
@@ -46,6 +50,7 @@ class Connections:
         self._since: dict[Proxy, float] = {}
         self._idle: list[Proxy] = []
         self._kept: dict[object, tuple[Proxy, float]] = {}
+        self._turns: deque[asyncio.Future[Proxy | None]] = deque()
         self._waiting = 0
         self._closing = False
         self._releasing: set[asyncio.Task[None]] = set()
@@ -96,6 +101,42 @@ class Connections:
         self._since[connection] = monotonic()
         return connection
 
+    async def turn(self) -> "Proxy | None":
+        """A connection that somebody else is done with; None if nobody is for a while, or if there is one to spare."""
+        if self.spare:
+            return None
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[Proxy | None] = loop.create_future()
+        self._turns.append(turn)
+        late = loop.call_later(TURN_SECONDS, self._hand, turn, None)
+        try:
+            connection = await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and (handed := turn.result()) is not None:
+                self.give_back(handed)
+            raise
+        finally:
+            late.cancel()
+        if connection is not None and not _stands(connection):
+            self._release(connection)
+            return None
+        return connection
+
+    @staticmethod
+    def _hand(turn: "asyncio.Future[Proxy | None]", connection: "Proxy | None") -> bool:
+        """Let the one who waits go on; tells whether that one still waits."""
+        if turn.done():
+            return False
+        turn.set_result(connection)
+        return True
+
+    def _handed_over(self, connection: "Proxy") -> bool:
+        """Whether somebody has waited a turn for it."""
+        while self._turns:
+            if self._hand(self._turns.popleft(), connection):
+                return True
+        return False
+
     def ready(self) -> "Proxy | None":
         """A connection that is told nothing yet and can be had at once, if there is one; else `wait`."""
         while (connection := self._next()) is not None:
@@ -125,13 +166,13 @@ class Connections:
         now = monotonic()
         if not sound or self._wanted or now - self._since[connection] > READY_SECONDS:
             self._release(connection)
-        else:
+        elif not self._handed_over(connection):
             self._idle.append(connection)
         while self._kept and now - next(iter(self._kept.values()))[1] > KEPT_SECONDS:
             forgotten, _ = self._kept.pop(next(iter(self._kept)))
             if self._wanted:
                 self._release(forgotten)
-            else:
+            elif not self._handed_over(forgotten):
                 self._idle.insert(0, forgotten)
         while self._idle and now - self._since[self._idle[0]] > READY_SECONDS:
             self._release(self._idle.pop(0))

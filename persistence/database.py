@@ -304,14 +304,23 @@ class Database:
         if viewer is not None and not viewer.is_system and not (told and told[0]):
             raise Unauthenticated("The session has ended.", reason="REVOKED")
 
-    async def acquire(self) -> "PoolConnectionProxy[Record]":
-        """A connection that is told nothing yet, for `give_back`. Raises Unavailable if none is to be had."""
-        if (ready := self._connections.ready()) is not None:
-            self.watch.waited(0.0)
+    async def acquire(self, *, in_turn: bool = False) -> "PoolConnectionProxy[Record]":
+        """A connection that is told nothing yet, for `give_back`. Raises Unavailable if none is to be had.
+
+        Whoever takes it `in_turn` waits for a while before it is taken from somebody who wants it again.
+        """
+        connections, began = self._connections, 0.0
+        if in_turn and not connections.spare:
+            began = perf_counter()
+            if (handed := await connections.turn()) is not None:
+                self.watch.waited(perf_counter() - began)
+                return handed
+        if (ready := connections.ready()) is not None:
+            self.watch.waited(perf_counter() - began if began else 0.0)
             return ready
-        began = perf_counter()
+        began = began or perf_counter()
         with faults():
-            connection = await self._connections.wait()
+            connection = await connections.wait()
         self.watch.waited(perf_counter() - began)
         return connection
 

@@ -113,7 +113,8 @@ class Lending:
             await lane.reading.acquire()
         try:
             kept = lane.database.take(lane) if self._own else None
-            self._connection = kept or await lane.database.acquire()
+            # The first of all, which asks who the viewer is, begins when others have come to an end.
+            self._connection = kept or await lane.database.acquire(in_turn=self._viewer is None)
         except BaseException:
             if self._own:
                 lane.reading.release()

@@ -11,6 +11,7 @@ from asyncpg import PostgresError
 from domain.access import Viewer
 from domain.errors import Unauthenticated, Unavailable
 from graph.context import Services
+from persistence import connections
 from persistence.books import Books
 from persistence.database import Lent
 from persistence.lanes import TOLD_SECONDS, Lane
@@ -114,6 +115,55 @@ async def test_readings_side_by_side_take_no_connection_that_others_need(service
     assert database.pooled.in_use == 0
 
 
+async def test_whoever_begins_takes_no_connection_that_another_wants_again(
+    services: Services, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "TURN_SECONDS", 60)
+    database, advisor = services.doors.database, await make.advisor()
+    under_way = [await entered(services, advisor) for _ in range(database.pooled.most)]
+    begins = asyncio.create_task(entered(services, advisor))
+    await asyncio.sleep(0.05)
+    assert not begins.done()
+    under_way.pop()[0].close()
+    lane, _ = await begins
+    database.watch = watch = Lendings()
+    for other, viewer in under_way:
+        await services.doors.read_along(other, viewer, None, Books.by_ids, viewer, [book_of(advisor)])
+    assert watch.count == 0
+    for each in (lane, *(other for other, _ in under_way)):
+        each.close()
+    assert database.pooled.in_use == 0
+
+
+async def test_whoever_begins_does_not_wait_for_those_who_never_end(services: Services, make: Make) -> None:
+    database, advisor = services.doors.database, await make.advisor()
+    under_way = [await entered(services, advisor) for _ in range(database.pooled.most)]
+    async with asyncio.timeout(30):
+        await entered(services, advisor)
+    for lane, viewer in under_way:
+        ids = [book_of(advisor)]
+        assert len(await services.doors.read_along(lane, viewer, None, Books.by_ids, viewer, ids)) == 1
+
+
+@pytest.mark.parametrize("handed", [False, True], ids=["before its turn", "in its turn"])
+async def test_whoever_waits_and_leaves_takes_nothing_along(
+    services: Services, make: Make, monkeypatch: pytest.MonkeyPatch, *, handed: bool
+) -> None:
+    monkeypatch.setattr(connections, "TURN_SECONDS", 60)
+    database, advisor = services.doors.database, await make.advisor()
+    under_way = [(await entered(services, advisor))[0] for _ in range(database.pooled.most)]
+    begins = asyncio.create_task(entered(services, advisor))
+    await asyncio.sleep(0.05)
+    if handed:
+        under_way.pop().close()
+    begins.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await begins
+    for lane in under_way:
+        lane.close()
+    assert (database.pooled.in_use, database.pooled.idle) == (0, database.pooled.most)
+
+
 async def test_the_viewer_may_be_asked_for_while_something_reads(services: Services, make: Make) -> None:
     """Neither connection is lost, and each is in one hand."""
     advisor = await make.advisor()
@@ -167,7 +217,7 @@ async def test_a_second_reading_that_fails_leaves_the_lane_to_the_first(
     lane, viewer = await entered(services, await make.advisor())
     free = asyncio.Event()
 
-    async def never() -> Any:
+    async def never(**_: Any) -> Any:
         await free.wait()
         raise Unavailable
 
