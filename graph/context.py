@@ -361,20 +361,26 @@ class Contexts:
         if is_key(token):
             return await self._of_key(key_digest(token), origin)
         known = self._read(token)
-        context = Context(self._services, origin, known.claims, caller=known.caller)
-        await context.used()
-        return context
+        return await self._in_use(Context(self._services, origin, known.claims, caller=known.caller))
 
     async def _of_key(self, digest: str, origin: Origin) -> Context:
         """The context of a service account's key; raises Unauthenticated."""
         claims = await self._keys.claims(digest)
         renew = partial(self._keys.read, digest)
-        context = Context(self._services, origin, claims, renew, caller=Caller(Kind.KEY, digest))
         try:
-            await context.used()
+            return await self._in_use(Context(self._services, origin, claims, renew, caller=Caller(Kind.KEY, digest)))
         except Unauthenticated:
             # Its row tells why it stands no longer, where that is not known by heart.
             await self._keys.read(digest)
+            raise
+
+    @staticmethod
+    async def _in_use(context: Context) -> Context:
+        """A context whose session is noted as in use; raises Unauthenticated."""
+        try:
+            await context.used()
+        except BaseException:
+            context.done()
             raise
         return context
 

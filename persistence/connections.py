@@ -78,6 +78,8 @@ class Connections:
             self._release(connection)
         self._idle.clear()
         self._kept.clear()
+        while self._handed_over(None):
+            pass
         try:
             await asyncio.wait_for(self._pool.close(), timeout=5)
         except TimeoutError:
@@ -102,11 +104,12 @@ class Connections:
         return connection
 
     async def turn(self) -> "Proxy | None":
-        """A connection that somebody else is done with; None if nobody is for a while, or if there is one to spare."""
-        if self.spare:
-            return None
+        """A connection that somebody else is done with; None if one can be had otherwise, or nobody is for a while."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[Proxy | None] = loop.create_future()
+        # Of those who have gone without one, none stays.
+        while self._turns and self._turns[0].done():
+            self._turns.popleft()
         self._turns.append(turn)
         late = loop.call_later(TURN_SECONDS, self._hand, turn, None)
         try:
@@ -130,8 +133,8 @@ class Connections:
         turn.set_result(connection)
         return True
 
-    def _handed_over(self, connection: "Proxy") -> bool:
-        """Whether somebody has waited a turn for it."""
+    def _handed_over(self, connection: "Proxy | None") -> bool:
+        """Whether somebody has waited a turn for it, or for a place that has become free."""
         while self._turns:
             if self._hand(self._turns.popleft(), connection):
                 return True
@@ -208,7 +211,12 @@ class Connections:
         del self._since[connection]
         task = asyncio.get_running_loop().create_task(self._released(connection))
         self._releasing.add(task)
-        task.add_done_callback(self._releasing.discard)
+        task.add_done_callback(self._freed)
+
+    def _freed(self, releasing: asyncio.Task[None]) -> None:
+        """Let the next who waits a turn have another in the place of one that was released."""
+        self._releasing.discard(releasing)
+        self._handed_over(None)
 
     async def _released(self, connection: "Proxy") -> None:
         try:

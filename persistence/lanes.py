@@ -108,11 +108,16 @@ class Lending:
     async def __aenter__(self) -> Lent:
         """The connection, told of the viewer if there is one."""
         lane = self._lane
-        self._own = not (lane.reading.locked() and lane.database.spare)
+        busy = lane.reading.locked()
+        self._own = not (busy and lane.database.spare)
         if self._own:
             await lane.reading.acquire()
         try:
             kept = lane.database.take(lane) if self._own else None
+            if self._own and busy and kept is None:
+                # What was waited for is gone: nobody else is to wait until another is had, or is not to be had.
+                lane.reading.release()
+                self._own = False
             # The first of all, which asks who the viewer is, begins when others have come to an end.
             self._connection = kept or await lane.database.acquire(in_turn=self._viewer is None)
         except BaseException:

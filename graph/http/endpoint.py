@@ -170,8 +170,12 @@ class Endpoint(GraphQL[Any, None]):
         context = await self._context(token, origin_of(request.scope), operation)
         allowed = CHANGING if request.method == "POST" else READING
         if media == STREAM:
-            held.append(self.underway.one(context.holder).come())
-            return await self._stream(request, operation, context, allowed | {OperationType.SUBSCRIPTION})
+            try:
+                held.append(self.underway.one(context.holder).come())
+                return await self._stream(request, operation, context, allowed | {OperationType.SUBSCRIPTION})
+            except BaseException:
+                context.done()
+                raise
         with self.observer.operation():
             return await self._execute(request, operation, context, allowed, media)
 

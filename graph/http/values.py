@@ -25,8 +25,9 @@ from graph.errors import PLACE_KEY, name_before
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 UNSTORABLE_ISSUE = "The text holds a NUL or half of a surrogate pair."
 
-# From a variable into its value.
-Path: TypeAlias = tuple[str | int, ...]
+# Where a value stands: what it stands in, if that is no variable, and under which key. Not a path each, which thousands
+# of values beneath a thousand others would have copied as often.
+Place: TypeAlias = "tuple[Place | None, str | int]"
 
 
 def _no_constant(name: str) -> None:
@@ -77,10 +78,10 @@ def check_document(query: str) -> None:
 
 def _issues(variables: dict[str, Any], most: int = 5) -> list[tuple[str, str]]:
     # A stack of our own, for variables nest as deep as they like; it is in the order of the document.
-    stack: list[tuple[Path, Any]] = [((name,), value) for name, value in reversed(variables.items())]
+    stack: list[tuple[Place, Any]] = [((None, name), value) for name, value in reversed(variables.items())]
     found: list[tuple[str, str]] = []
     while stack and len(found) < most:
-        path, value = stack.pop()
+        place, value = stack.pop()
         issue = ""
         if isinstance(value, str):
             issue = UNSTORABLE_ISSUE if UNSTORABLE.search(value) else ""
@@ -88,17 +89,22 @@ def _issues(variables: dict[str, Any], most: int = 5) -> list[tuple[str, str]]:
             issue = "" if math.isfinite(value) else "The number is out of range."
         elif isinstance(value, dict):
             issue = UNSTORABLE_ISSUE if any(map(UNSTORABLE.search, value)) else ""
-            stack += [((*path, key), item) for key, item in reversed(value.items())]
+            stack += [((place, key), item) for key, item in reversed(value.items())]
         elif isinstance(value, list):
-            stack += [((*path, index), item) for index, item in reversed([*enumerate(value)])]
+            stack += [((place, index), item) for index, item in reversed([*enumerate(value)])]
         if issue:
-            found.append((_told(path), issue))
+            found.append((_told(place), issue))
     return found
 
 
-def _told(path: Path) -> str:
-    keys = [f"[{key}]" if isinstance(key, int) else f".{_printable(key)}" for key in path]
-    return "".join(keys).removeprefix(".")
+def _told(place: Place) -> str:
+    """The path from a variable into its value."""
+    keys: list[str] = []
+    within: Place | None = place
+    while within is not None:
+        within, key = within
+        keys.append(f"[{key}]" if isinstance(key, int) else f".{_printable(key)}")
+    return "".join(reversed(keys)).removeprefix(".")
 
 
 def _printable(name: str) -> str:

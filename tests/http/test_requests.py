@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from domain.errors import Invalid
-from graph.http.values import decode_json
+from graph.http.values import check_values, decode_json
 from tests.http.conftest import LIMITS, Served
 from tests.http.talk import code
 
@@ -262,3 +263,18 @@ def test_json_is_read_as_python_reads_it(text: str) -> None:
 def test_what_is_no_json_in_utf_8_is_refused(text: bytes) -> None:
     with pytest.raises(Invalid):
         decode_json(text)
+
+
+def test_what_lies_deep_takes_as_little_room_as_what_does_not() -> None:
+    value: Any = ["\x00", *[0] * 5_000]
+    for _ in range(500):
+        value = [value]
+    tracemalloc.start()
+    try:
+        with pytest.raises(Invalid) as caught:
+            check_values({"a": value})
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 5_000_000
+    assert caught.value.details[0][0] == "a" + "[0]" * 501

@@ -145,6 +145,21 @@ async def test_whoever_begins_does_not_wait_for_those_who_never_end(services: Se
         assert len(await services.doors.read_along(lane, viewer, None, Books.by_ids, viewer, ids)) == 1
 
 
+async def test_whoever_begins_goes_on_when_another_has_failed(
+    services: Services, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "TURN_SECONDS", 60)
+    database, advisor = services.doors.database, await make.advisor()
+    under_way = [await entered(services, advisor) for _ in range(database.pooled.most)]
+    begins = asyncio.create_task(entered(services, advisor))
+    lane, viewer = under_way[0]
+    with pytest.raises(PostgresError):
+        async with lane.lend(viewer) as lent:
+            await lent.connection.fetch("select 1 / 0")
+    async with asyncio.timeout(30):
+        await begins
+
+
 @pytest.mark.parametrize("handed", [False, True], ids=["before its turn", "in its turn"])
 async def test_whoever_waits_and_leaves_takes_nothing_along(
     services: Services, make: Make, monkeypatch: pytest.MonkeyPatch, *, handed: bool
