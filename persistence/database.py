@@ -309,18 +309,15 @@ class Database:
 
         Whoever takes it `in_turn` waits for a while before it is taken from somebody who wants it again.
         """
-        connections, began = self._connections, 0.0
-        if in_turn and not connections.spare:
-            began = perf_counter()
-            if (handed := await connections.turn()) is not None:
-                self.watch.waited(perf_counter() - began)
-                return handed
-        if (ready := connections.ready()) is not None:
-            self.watch.waited(perf_counter() - began if began else 0.0)
+        connections = self._connections
+        waits = in_turn and not connections.spare
+        if not waits and (ready := connections.ready()) is not None:
+            self.watch.waited(0.0)
             return ready
-        began = began or perf_counter()
+        began = perf_counter()
         with faults():
-            connection = await connections.wait()
+            handed = await connections.turn() if waits else None
+            connection = handed or connections.ready() or await connections.wait()
         self.watch.waited(perf_counter() - began)
         return connection
 

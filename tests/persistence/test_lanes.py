@@ -56,7 +56,10 @@ async def test_whoever_enters_sees_what_a_lending_lets_it_see(stage: Stage, firm
     assert {clients for *_, clients in seen} == {True, False}
 
 
-async def entered(services: Services, user: SignedIn) -> tuple[Lane, Viewer]:
+Entered = tuple[Lane, Viewer]
+
+
+async def entered(services: Services, user: SignedIn) -> Entered:
     lane = services.doors.lane()
     return lane, await lane.viewer(user.session.id, services.doors.clock())
 
@@ -115,14 +118,24 @@ async def test_readings_side_by_side_take_no_connection_that_others_need(service
     assert database.pooled.in_use == 0
 
 
-async def test_whoever_begins_takes_no_connection_that_another_wants_again(
-    services: Services, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "TURN_SECONDS", 60)
-    database, advisor = services.doors.database, await make.advisor()
-    under_way = [await entered(services, advisor) for _ in range(database.pooled.most)]
-    begins = asyncio.create_task(entered(services, advisor))
+@pytest.fixture
+def no_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None for those who wait their turn."""
+    monkeypatch.setattr(connections, "TURN_SECONDS", 600)
+
+
+async def crowded(services: Services, user: SignedIn) -> tuple[list[Entered], asyncio.Task[Entered]]:
+    """As many operations under way as there are connections, and one more that waits its turn."""
+    under_way = [await entered(services, user) for _ in range(services.doors.database.pooled.most)]
+    begins = asyncio.create_task(entered(services, user))
     await asyncio.sleep(0.05)
+    return under_way, begins
+
+
+@pytest.mark.usefixtures("no_time_limit")
+async def test_whoever_begins_takes_no_connection_that_another_wants_again(services: Services, make: Make) -> None:
+    database, advisor = services.doors.database, await make.advisor()
+    under_way, begins = await crowded(services, advisor)
     assert not begins.done()
     under_way.pop()[0].close()
     lane, _ = await begins
@@ -137,21 +150,18 @@ async def test_whoever_begins_takes_no_connection_that_another_wants_again(
 
 async def test_whoever_begins_does_not_wait_for_those_who_never_end(services: Services, make: Make) -> None:
     database, advisor = services.doors.database, await make.advisor()
-    under_way = [await entered(services, advisor) for _ in range(database.pooled.most)]
+    under_way, begins = await crowded(services, advisor)
     async with asyncio.timeout(30):
-        await entered(services, advisor)
+        await begins
+    assert database.pooled.in_use == 0
     for lane, viewer in under_way:
         ids = [book_of(advisor)]
         assert len(await services.doors.read_along(lane, viewer, None, Books.by_ids, viewer, ids)) == 1
 
 
-async def test_whoever_begins_goes_on_when_another_has_failed(
-    services: Services, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "TURN_SECONDS", 60)
-    database, advisor = services.doors.database, await make.advisor()
-    under_way = [await entered(services, advisor) for _ in range(database.pooled.most)]
-    begins = asyncio.create_task(entered(services, advisor))
+@pytest.mark.usefixtures("no_time_limit")
+async def test_whoever_begins_goes_on_when_another_has_failed(services: Services, make: Make) -> None:
+    under_way, begins = await crowded(services, await make.advisor())
     lane, viewer = under_way[0]
     with pytest.raises(PostgresError):
         async with lane.lend(viewer) as lent:
@@ -160,23 +170,46 @@ async def test_whoever_begins_goes_on_when_another_has_failed(
         await begins
 
 
+@pytest.mark.usefixtures("no_time_limit")
 @pytest.mark.parametrize("handed", [False, True], ids=["before its turn", "in its turn"])
-async def test_whoever_waits_and_leaves_takes_nothing_along(
-    services: Services, make: Make, monkeypatch: pytest.MonkeyPatch, *, handed: bool
-) -> None:
-    monkeypatch.setattr(connections, "TURN_SECONDS", 60)
-    database, advisor = services.doors.database, await make.advisor()
-    under_way = [(await entered(services, advisor))[0] for _ in range(database.pooled.most)]
-    begins = asyncio.create_task(entered(services, advisor))
-    await asyncio.sleep(0.05)
+async def test_whoever_waits_and_leaves_takes_nothing_along(services: Services, make: Make, *, handed: bool) -> None:
+    database = services.doors.database
+    under_way, begins = await crowded(services, await make.advisor())
     if handed:
-        under_way.pop().close()
+        under_way.pop()[0].close()
     begins.cancel()
     with pytest.raises(asyncio.CancelledError):
         await begins
-    for lane in under_way:
+    for lane, _ in under_way:
         lane.close()
     assert (database.pooled.in_use, database.pooled.idle) == (0, database.pooled.most)
+
+
+async def test_nobody_waits_in_line_for_a_pool_that_does_not_answer(
+    services: Services, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of readings side by side that have lost their connection, all ask for another at once."""
+    database = services.doors.database
+    lane, viewer = await entered(services, await make.advisor())
+    taken = [await database.acquire() for _ in range(database.pooled.most)]
+    failing, asked = [asyncio.Event() for _ in range(3)], iter(range(3))
+
+    async def never(**_: Any) -> Any:
+        await failing[next(asked)].wait()
+        raise Unavailable
+
+    monkeypatch.setattr(database, "acquire", never)
+    readings = [asyncio.create_task(lane.lend(viewer).__aenter__()) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    failing[0].set()
+    await asyncio.sleep(0.05)
+    assert next(asked, None) is None, "the second and the third have asked, though neither has an answer"
+    for each in failing:
+        each.set()
+    assert {type(each) for each in await asyncio.gather(*readings, return_exceptions=True)} == {Unavailable}
+    for connection in taken:
+        database.give_back(connection)
+    assert database.pooled.in_use == 0
 
 
 async def test_the_viewer_may_be_asked_for_while_something_reads(services: Services, make: Make) -> None:
