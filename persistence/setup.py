@@ -23,6 +23,10 @@ MIGRATIONS: Final = Path(__file__).parent.parent / "migrations"
 OLDEST: Final = 160_000
 # Any number that no other program takes for its advisory lock: "steward" on a telephone's keys.
 LOCK: Final = 7_839_273
+# Set-ups of other databases of the cluster that may come first; the last error is PostgreSQL's `tuple concurrently
+# updated`.
+MOST_RIVALS: Final = 5
+_LOST_RACES: Final = (asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.InternalServerError)
 
 # Roles belong to the cluster, so they are made here and never by a revision; the names are `persistence/database.py`'s.
 ROLES: Final = """
@@ -102,7 +106,7 @@ async def migrate(url: str) -> bool:
         await connection.execute(f"select pg_advisory_lock({LOCK})")
         if await connection.fetchval(ACTING) and await current(connection) == head():
             return False
-        await connection.execute(ROLES)
+        await _make_roles(connection)
         await asyncio.to_thread(run_alembic, url, "head")
     except asyncpg.InsufficientPrivilegeError as error:
         raise SetupError(f"The database role may not set the database up: {error}") from error
@@ -110,6 +114,20 @@ async def migrate(url: str) -> bool:
         return True
     finally:
         await connection.close()
+
+
+async def _make_roles(connection: "Connection[Record]") -> None:
+    """Make the roles, which the set-up of another database of the same cluster may be making at the same moment.
+
+    Nothing locks a cluster: whoever comes second finds them when it looks again.
+    """
+    for _ in range(MOST_RIVALS):
+        try:
+            await connection.execute(ROLES)
+        except _LOST_RACES:
+            continue
+        return
+    await connection.execute(ROLES)
 
 
 async def organised(url: str, unit: str | None, team: str | None, now: datetime) -> tuple[UUID | None, UUID | None]:

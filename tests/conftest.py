@@ -100,12 +100,15 @@ class Databases:
         if directory:
             self.place = f"memory_{self.worker}"
             await self._run(f"create tablespace {self.place} location '{directory}'")
-        await self._run(f"create database {self.template} tablespace {self.place}")
-        await migrate(self.server.url(self.template))
-        yield
-        await self._run(f"drop database {self.template} with (force)")
-        if directory:
-            await self._run(f"drop tablespace {self.place}")
+        try:
+            await self._run(f"create database {self.template} tablespace {self.place}")
+            await migrate(self.server.url(self.template))
+            yield
+        finally:
+            # Whatever has happened: a directory that is gone would fail the checkpoints of all workers.
+            await self._run(f"drop database if exists {self.template} with (force)")
+            if directory:
+                await self._run(f"drop tablespace {self.place}")
 
     @asynccontextmanager
     async def clone(self, template: str | None = None) -> AsyncIterator[str]:

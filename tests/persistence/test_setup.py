@@ -1,5 +1,6 @@
 """Setting up a PostgreSQL of somebody else's, as a login role without a superuser's rights."""
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from persistence import demo
 from persistence.database import Database, driver_arguments
 from persistence.embedded import EmbeddedServer
-from persistence.setup import SetupError, connect, head, migrate
+from persistence.setup import ROLES, SetupError, connect, head, migrate
+
+WAITING = "select exists (select from pg_locks where not granted)"
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,25 @@ async def test_a_database_that_the_role_does_not_own_is_one_sentence(foreign: Em
     await run(foreign, "grant steward_owner, steward_app to tenant")
     with pytest.raises(SetupError, match=r"^The database .*permission denied for database tenant"):
         await migrate(tenant)
+
+
+async def test_two_databases_of_a_cluster_are_set_up_at_once(tmp_path: Path) -> None:
+    server = EmbeddedServer.start(tmp_path, settings={"fsync": "off"})
+    try:
+        await run(server, "create database first", "create database second")
+        connection = await connect(server.url("first"))
+        async with connection.transaction():
+            await connection.execute(ROLES)
+            second = asyncio.create_task(migrate(server.url("second")))
+            async with asyncio.timeout(30):
+                while not await connection.fetchval(WAITING):  # noqa: ASYNC110 - PostgreSQL sets no event
+                    await asyncio.sleep(0.01)
+        assert await second
+        await connection.close()
+        assert await migrate(server.url("first"))
+    finally:
+        server.close(wait=True)
+        shutil.rmtree(server.home, ignore_errors=True)
 
 
 async def test_an_unknown_revision_is_one_sentence(database_url: str) -> None:
