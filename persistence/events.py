@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, Text, any_, bindparam
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import Uuid
 
-from domain.access import Viewer
+from domain.access import NOBODY, Viewer
 from domain.entities import Entity
 from persistence.metadata import MOMENT, TEXTS, table
 from persistence.repository import Repository
@@ -23,12 +23,16 @@ from persistence.scope import SIGNED_IN, USER, Scope, common
 from persistence.sql import columns
 
 KEPT_DAYS: Final = 30
-# A user's own stream, and those of the portfolios that the viewer sees, whose own policy applies in the subquery.
+# A user's own stream, those of the portfolios that the viewer sees, whose own policy applies in the subquery, and those
+# of the conversations that it takes part in.
 # Each kind of stream has its own condition.
 READABLE: Final = (
     "case when stream like 'orders:%' "
     "then exists (select from portfolios where portfolios.id = substr(stream, 8)::uuid) "
-    f"else stream = 'user:' || ({USER})::text end"
+    "when stream like 'conversation:%' "
+    f"then {USER} = '{NOBODY}' or exists (select from conversation_participants part "
+    f"where part.conversation_id = substr(stream, 14)::uuid and part.user_id = {USER}) "
+    f"else stream = 'user:' || ({USER})::text end"  # noqa: S608 - names of our own
 )
 
 event_streams = table(
@@ -47,12 +51,17 @@ events = table(
     Column("entity_id", Uuid, nullable=False),
     Column("version", Integer, nullable=False),
     Column("occurred_at", MOMENT, nullable=False),
+    # The first number that the event stands for, where it replaces others.
+    Column("since", BigInteger),
     Index(None, "occurred_at"),
 )
 
 
 class Event(Entity, frozen=True):
-    """Something that happened, in a stream: small, and rendered only at reading."""
+    """Something that happened, in a stream: small, and rendered only at reading.
+
+    One that replaces others, which the log no longer keeps, stands for all numbers from `since` to its own.
+    """
 
     stream: str
     seq: int
@@ -60,6 +69,7 @@ class Event(Entity, frozen=True):
     entity_id: UUID
     version: int
     occurred_at: datetime
+    since: int | None = None
 
 
 ADVANCE = (
@@ -84,7 +94,7 @@ SINCE = (
     .limit(bindparam("most", type_=BigInteger))
 )
 BOUNDS = (
-    select(event_streams.c.last, func.min(events.c.seq))
+    select(event_streams.c.last, func.min(func.coalesce(events.c.since, events.c.seq)))
     .outerjoin(events, events.c.stream == event_streams.c.stream)
     .where(event_streams.c.stream == any_(bindparam("streams", type_=TEXTS)))
     .group_by(event_streams.c.last)

@@ -116,8 +116,10 @@ class Databases:
         name = f"clone_{self.worker}_{next(self.numbers)}"
         origin = template or self.template
         await self._run(f"create database {name} template {origin} strategy file_copy tablespace {self.place}")
-        yield self.server.url(name)
-        await self._run(f"drop database {name} with (force)")
+        try:
+            yield self.server.url(name)
+        finally:
+            await self._run(f"drop database {name} with (force)")
 
 
 @pytest.fixture(scope="session")

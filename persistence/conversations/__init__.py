@@ -1,0 +1,7 @@
+"""Conversations: their rows, and who sees them."""
+
+from persistence.conversations.conversations import Conversations
+from persistence.conversations.messages import Messages
+from persistence.conversations.runs import Runs
+
+__all__ = ["Conversations", "Messages", "Runs"]
