@@ -53,6 +53,7 @@ class Action(StrEnum):
     MANAGE_MARKETS: State the special days of an exchange.
     MANAGE_JOBS: See background jobs that have failed, and try them again.
     MARK_NOTIFICATIONS: Mark one's own notifications as read.
+    CONVERSE: Talk with the assistant and with colleagues, in conversations of one's own.
     MANAGE_ACCOUNT: Change one's own profile, password, second factor and sessions.
     MANAGE_USERS: Invite people, disable them, change their role and team, and end their sessions.
     MANAGE_SERVICE_ACCOUNTS: Make service accounts for partners' programs, and their keys.
@@ -76,6 +77,7 @@ class Action(StrEnum):
     MANAGE_MARKETS = "MANAGE_MARKETS"
     MANAGE_JOBS = "MANAGE_JOBS"
     MARK_NOTIFICATIONS = "MARK_NOTIFICATIONS"
+    CONVERSE = "CONVERSE"
     MANAGE_ACCOUNT = "MANAGE_ACCOUNT"
     MANAGE_USERS = "MANAGE_USERS"
     MANAGE_SERVICE_ACCOUNTS = "MANAGE_SERVICE_ACCOUNTS"
@@ -86,7 +88,7 @@ class Action(StrEnum):
     ANNOUNCE = "ANNOUNCE"
 
 
-_OWN = frozenset({Action.MARK_NOTIFICATIONS, Action.MANAGE_ACCOUNT})
+_OWN = frozenset({Action.MARK_NOTIFICATIONS, Action.CONVERSE, Action.MANAGE_ACCOUNT})
 # What the key of a service account may allow.
 GRANTABLE: Final = frozenset(
     {
@@ -97,6 +99,7 @@ GRANTABLE: Final = frozenset(
         Action.REVERSE_TRANSACTION,
         Action.PLACE_ORDER,
         Action.MARK_NOTIFICATIONS,
+        Action.CONVERSE,
     }
 )
 _DESK = _OWN | GRANTABLE | {Action.BREAK_GLASS, Action.REVEAL_TAX_ID}

@@ -85,6 +85,10 @@ class RefusalCode(StrEnum):
     NOT_ARCHIVED: The client is archived before its personal data is erased.
     RETAINED: The law has the firm keep the data for some years more.
     ERASED: The personal data was erased, and nothing is kept of it any more.
+    READ_ONLY: The conversation is shared with the viewer to be read; its owner alone writes in it.
+    NOT_SHAREABLE: The person cannot take part: it does not see every client that the conversation speaks of.
+    RUN_ENDED: The run has ended already.
+    RUN_NOT_FAILED: The run has not failed, or was tried again already.
     """
 
     INVALID_VALUE = "INVALID_VALUE"
@@ -137,6 +141,10 @@ class RefusalCode(StrEnum):
     NOT_ARCHIVED = "NOT_ARCHIVED"
     RETAINED = "RETAINED"
     ERASED = "ERASED"
+    READ_ONLY = "READ_ONLY"
+    NOT_SHAREABLE = "NOT_SHAREABLE"
+    RUN_ENDED = "RUN_ENDED"
+    RUN_NOT_FAILED = "RUN_NOT_FAILED"
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer of a rule, not an error

@@ -5,7 +5,9 @@ else. It is run at least once, after the commit: again after a while if it raise
 is killed. So its effect must be there once by its own guards: row locks, states and unique keys.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, Protocol, TypeAlias, TypeVar
 from uuid import UUID
@@ -18,6 +20,7 @@ from domain.errors import NotFound, Refusal, RefusalCode
 from domain.work import Work
 
 if TYPE_CHECKING:
+    from domain.conversations.runs import Assistant
     from domain.identity.links import Links
     from domain.mail import Mail
     from domain.markets.data import MarketData
@@ -55,6 +58,28 @@ class Office(Protocol):
     @property
     def kyc_notice(self) -> timedelta:
         """How long before the end of a client's KYC people are told of it."""
+        ...
+
+    @property
+    def assistant(self) -> "Assistant":
+        """Whoever answers in conversations."""
+        ...
+
+    def listening(self, topic: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        """An event that is set whenever the topic is rung, in whatever process."""
+        ...
+
+    async def write_as(
+        self,
+        session_id: UUID,
+        verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call a verb as whoever a session belongs to, with the rights of this moment, in a transaction of its own.
+
+        Raises Unauthenticated if the session has ended.
+        """
         ...
 
     async def write(

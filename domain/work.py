@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from domain.books import Books
     from domain.break_glass import GlassAccesses
     from domain.clients import Clients
+    from domain.conversations.storage import Conversations, Messages, Runs
     from domain.households import Households
     from domain.identity import Identities
     from domain.identity.accounts import Accounts
@@ -72,6 +73,8 @@ class Work(Protocol):
     @property
     def clients(self) -> "Clients": ...  # noqa: D102
     @property
+    def conversations(self) -> "Conversations": ...  # noqa: D102
+    @property
     def day_values(self) -> "DayValues": ...  # noqa: D102
     @property
     def factors(self) -> "Factors": ...  # noqa: D102
@@ -85,6 +88,8 @@ class Work(Protocol):
     def instruments(self) -> "Instruments": ...  # noqa: D102
     @property
     def jobs(self) -> "Jobs": ...  # noqa: D102
+    @property
+    def messages(self) -> "Messages": ...  # noqa: D102
     @property
     def markets(self) -> "Markets": ...  # noqa: D102
     @property
@@ -103,6 +108,8 @@ class Work(Protocol):
     def privacy(self) -> "Privacy": ...  # noqa: D102
     @property
     def quotes(self) -> "Quotes": ...  # noqa: D102
+    @property
+    def runs(self) -> "Runs": ...  # noqa: D102
     @property
     def service_accounts(self) -> "ServiceAccounts": ...  # noqa: D102
     @property
@@ -124,8 +131,11 @@ class Work(Protocol):
         """Notify its recipients, as the transaction's last statement."""
         ...
 
-    def append(self, stream: str, kind: str, entity_id: UUID, version: int) -> None:
-        """Append an event to a stream of the event log, as the transaction's last statement."""
+    def append(self, stream: str, kind: str, entity_id: UUID, version: int, *, since: int | None = None) -> None:
+        """Append an event to a stream of the event log, as the transaction's last statement.
+
+        One that replaces others, which are gone, stands for all numbers from `since` on.
+        """
         ...
 
     def enqueue(self, job: "Job", *ids: UUID, after: timedelta = timedelta(0)) -> None:

@@ -9,6 +9,7 @@ from domain.audit import AuditEvent
 from domain.books import Book, Membership, Team, Unit
 from domain.break_glass import GlassAccess
 from domain.clients import Client
+from domain.conversations.entities import Conversation, Message, Run
 from domain.entities import Entity
 from domain.errors import Invalid
 from domain.households import Household
@@ -29,17 +30,20 @@ PREFIXES: Final[Mapping[type[Entity], str]] = {
     AuditEvent: "audit",
     Book: "book",
     Client: "client",
+    Conversation: "conversation",
     DeadJob: "job",
     GlassAccess: "glass_access",
     Household: "household",
     Instrument: "instrument",
     Lot: "lot",
     Membership: "membership",
+    Message: "message",
     Notification: "notification",
     Order: "order",
     Party: "party",
     Portfolio: "portfolio",
     Position: "position",
+    Run: "run",
     ServiceAccount: "service_account",
     ServiceKey: "service_key",
     Session: "session",

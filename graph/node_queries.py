@@ -19,6 +19,7 @@ from persistence.audit import AuditTrail
 from persistence.books import Books
 from persistence.break_glass import GlassAccesses
 from persistence.clients import Clients
+from persistence.conversations import Conversations, Messages, Runs
 from persistence.households import Households
 from persistence.identity import Identities
 from persistence.instruments import Instruments
@@ -38,17 +39,20 @@ BY_IDS: Final[Mapping[str, Load]] = {
     "audit": AuditTrail.by_ids,
     "book": Books.by_ids,
     "client": Clients.by_ids,
+    "conversation": Conversations.by_ids,
     "glass_access": GlassAccesses.by_ids,
     "household": Households.by_ids,
     "instrument": Instruments.by_ids,
     "job": Jobs.by_ids,
     "lot": Positions.lots_by_ids,
     "membership": Books.memberships,
+    "message": Messages.by_ids,
     "notification": Notifications.by_ids,
     "order": Orders.by_ids,
     "party": Clients.parties,
     "portfolio": Portfolios.by_ids,
     "position": Positions.by_ids,
+    "run": Runs.by_ids,
     "service_account": ServiceAccounts.by_ids,
     "service_key": ServiceKeys.by_ids,
     "session": Identities.sessions,
@@ -70,6 +74,14 @@ async def _found(context: Context, wanted: Sequence[tuple[str, UUID]]) -> dict[t
     return found
 
 
+async def found_node(context: Context, prefix: str, row_id: UUID) -> Entity:
+    """An object by its id; raises NotFound."""
+    found = await _found(context, [(prefix, row_id)]) if prefix in BY_IDS else {}
+    if not found:
+        raise NotFound
+    return found[prefix, row_id]
+
+
 @strawberry.type
 class NodeQueries:
     """Queries of objects by their ids."""
@@ -79,11 +91,7 @@ class NodeQueries:
         self, info: Info, id: Annotated[ID, strawberry.argument(description="The object's id.")]
     ) -> Entity | None:
         """The object; raises NotFound."""
-        wanted = split(id, "id")
-        found = await _found(info.context, [wanted])
-        if wanted not in found:
-            raise NotFound
-        return found[wanted]
+        return await found_node(info.context, *split(id, "id"))
 
     @strawberry.field(
         description="Several objects by their ids, at most 100, in the order of the ids; null for each that there is "

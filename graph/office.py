@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Concatenate, ParamSpec, TypeVar
+from uuid import UUID
 
 import msgspec
 
 from domain.access import SYSTEM, Viewer
+from domain.conversations.runs import Assistant
 from domain.identity.links import Links
 from domain.mail import Mail
 from domain.markets.data import MarketData, SimulatedMarket
@@ -25,6 +28,7 @@ class Gateways(msgspec.Struct, frozen=True):
     broker: Broker
     mail: Mail
     links: Links
+    assistant: Assistant
     market_data: MarketData = msgspec.field(default_factory=SimulatedMarket)
     kyc_notice: timedelta = timedelta(days=30)
 
@@ -67,6 +71,27 @@ class Office:
     def kyc_notice(self) -> timedelta:
         """How long before the end of a client's KYC people are told of it."""
         return self._gateways.kyc_notice
+
+    @property
+    def assistant(self) -> Assistant:
+        """Whoever answers in conversations."""
+        return self._gateways.assistant
+
+    def listening(self, topic: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        """An event that is set whenever the topic is rung, in whatever process."""
+        return self._doors.bell.listening(topic)
+
+    async def write_as(
+        self,
+        session_id: UUID,
+        verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call a verb as whoever a session belongs to, with the rights of this moment, in a transaction of its own."""
+        async with self._turns:
+            viewer = await self._doors.viewer(session_id, self.now)
+            return await self._doors.write(viewer, self._request_id, verb, viewer, *args, **kwargs)
 
     async def write(
         self, verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs

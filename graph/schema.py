@@ -9,6 +9,7 @@ from graph.audited import AuditorReads
 from graph.books import BookMutations, BookQueries
 from graph.break_glass import GlassMutations, GlassQueries
 from graph.clients import ClientMutations, ClientQueries
+from graph.conversations import ConversationMutations, ConversationQueries, ConversationSubscriptions
 from graph.disclosure import DISCREET, Disclosure
 from graph.households import HouseholdMutations, HouseholdQueries
 from graph.http.schema import Schema
@@ -56,6 +57,7 @@ class Query(
     GlassQueries,
     AnnouncementQueries,
     AuditQueries,
+    ConversationQueries,
 ):
     """All queries."""
 
@@ -81,12 +83,13 @@ class Mutation(
     GlassMutations,
     AnnouncementMutations,
     PrivacyMutations,
+    ConversationMutations,
 ):
     """All mutations."""
 
 
 @strawberry.type(description="What can be followed live, over graphql-transport-ws or server-sent events.")
-class Subscription(NotificationSubscriptions, OrderSubscriptions):
+class Subscription(NotificationSubscriptions, OrderSubscriptions, ConversationSubscriptions):
     """All subscriptions."""
 
 

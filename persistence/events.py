@@ -27,12 +27,12 @@ KEPT_DAYS: Final = 30
 # of the conversations that it takes part in.
 # Each kind of stream has its own condition.
 READABLE: Final = (
-    "case when stream like 'orders:%' "
+    "case when stream like 'orders:%' "  # noqa: S608 - names of our own
     "then exists (select from portfolios where portfolios.id = substr(stream, 8)::uuid) "
     "when stream like 'conversation:%' "
     f"then {USER} = '{NOBODY}' or exists (select from conversation_participants part "
     f"where part.conversation_id = substr(stream, 14)::uuid and part.user_id = {USER}) "
-    f"else stream = 'user:' || ({USER})::text end"  # noqa: S608 - names of our own
+    f"else stream = 'user:' || ({USER})::text end"
 )
 
 event_streams = table(

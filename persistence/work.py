@@ -16,6 +16,7 @@ from persistence.announcements import Announcements
 from persistence.books import Books
 from persistence.break_glass import GlassAccesses
 from persistence.clients import Clients
+from persistence.conversations import Conversations, Messages, Runs
 from persistence.database import Lent
 from persistence.day_values import DayValues
 from persistence.events import Event, Events
@@ -63,6 +64,7 @@ class Work:
         self.books = Books(lent, self._changes)
         self.cash = Cash(lent, self._changes)
         self.clients = Clients(lent, self._changes)
+        self.conversations = Conversations(lent, self._changes)
         self.day_values = DayValues(lent, self._changes)
         self.factors = Factors(lent, self._changes)
         self.glass_accesses = GlassAccesses(lent, self._changes)
@@ -71,6 +73,7 @@ class Work:
         self.instruments = Instruments(lent, self._changes)
         self.jobs = Jobs(lent, self._changes)
         self.markets = Markets(lent, self._changes)
+        self.messages = Messages(lent, self._changes)
         self.kyc = Kyc(lent, self._changes)
         self.notifications = Notifications(lent, self._changes)
         self.orders = Orders(lent, self._changes)
@@ -80,6 +83,7 @@ class Work:
         self.privacy = Privacy(lent, self._changes)
         self.quotes = Quotes(lent, self._changes)
         self.receipts = Receipts(lent, self._changes)
+        self.runs = Runs(lent, self._changes)
         self.service_accounts = ServiceAccounts(lent, self._changes)
         self.service_keys = ServiceKeys(lent, self._changes)
         self.transactions = Transactions(lent, self._changes)
@@ -93,9 +97,9 @@ class Work:
         """Notify its recipients, as the transaction's last statement."""
         self._notices.append(notice)
 
-    def append(self, stream: str, kind: str, entity_id: UUID, version: int) -> None:
+    def append(self, stream: str, kind: str, entity_id: UUID, version: int, *, since: int | None = None) -> None:
         """Append an event to a stream of the event log, as the transaction's last statement."""
-        self._happened.append(Event(stream, 0, kind, entity_id, version, self.now))
+        self._happened.append(Event(stream, 0, kind, entity_id, version, self.now, since))
 
     def enqueue(self, job: Job, *ids: UUID, after: timedelta = timedelta(0)) -> None:
         """Have a job run with these ids, some time after the transaction is committed; never, if it is not."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -187,6 +187,21 @@ class Context(msgspec.Struct, frozen=True):
     page: str | None = None
 
 
+class Mention(msgspec.Struct, frozen=True):
+    """What a message speaks of: its kind, such as an amount, the words, and what they mean, where that is plain."""
+
+    kind: str
+    text: str
+    value: str | None = None
+
+
+class Citation(msgspec.Struct, frozen=True):
+    """The object that a figure of an answer comes from."""
+
+    label: str
+    ref: Ref
+
+
 class Insight(msgspec.Struct, frozen=True):
     """What is known of a message for good, stored as JSON."""
 
@@ -194,9 +209,12 @@ class Insight(msgspec.Struct, frozen=True):
     tools: tuple[ToolNote, ...] = ()
     usage: Usage | None = None
     intent: str | None = None
-    entities: tuple[dict[str, Any], ...] = ()
+    entities: tuple[Mention, ...] = ()
     sentiment: str | None = None
-    citations: tuple[dict[str, Any], ...] = ()
+    citations: tuple[Citation, ...] = ()
+
+
+_INSIGHT: Final = msgspec.json.Decoder(Insight)
 
 
 class Message(Entity, frozen=True):
@@ -257,6 +275,16 @@ class ToolUse(Entity, frozen=True):
     used_at: datetime
 
 
+def known_of(message: Message) -> Insight:
+    """What is known of a message for good."""
+    return _INSIGHT.decode(message.insight)
+
+
+def stored(insight: Insight) -> str:
+    """What is known of a message, as it is stored."""
+    return msgspec.json.encode(insight).decode()
+
+
 class Step(Entity, frozen=True):
     """What an event of a running answer tells: some words of a block, or what an agent is doing.
 
@@ -272,6 +300,21 @@ class Step(Entity, frozen=True):
     block: int
     start: int
     text: str
+
+
+class OpenText(msgspec.Struct, frozen=True):
+    """What was said of a block of a running answer so far."""
+
+    message_id: UUID
+    block: int
+    text: str
+
+
+class QueuePlace(msgspec.Struct, frozen=True):
+    """The place of a run in its user's queue, from 1 on."""
+
+    run_id: UUID
+    position: int
 
 
 class ConversationFilter(msgspec.Struct, frozen=True):

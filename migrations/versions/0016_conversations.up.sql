@@ -82,7 +82,8 @@ CREATE TABLE runs (
     CONSTRAINT runs_conversation_id_fkey FOREIGN KEY(conversation_id) REFERENCES conversations (id) ON DELETE CASCADE,
     CONSTRAINT runs_message_id_fkey FOREIGN KEY(message_id) REFERENCES messages (id) ON DELETE CASCADE,
     CONSTRAINT runs_question_id_fkey FOREIGN KEY(question_id) REFERENCES messages (id) ON DELETE CASCADE,
-    CONSTRAINT runs_user_id_fkey FOREIGN KEY(user_id) REFERENCES users (id)
+    CONSTRAINT runs_user_id_fkey FOREIGN KEY(user_id) REFERENCES users (id),
+    CONSTRAINT runs_retry_of_key UNIQUE (retry_of)
 );
 CREATE INDEX runs_conversation_id_idx ON runs (conversation_id);
 CREATE INDEX runs_message_id_idx ON runs (message_id);
@@ -172,21 +173,20 @@ create policy run_steps_add on run_steps for insert with check (exists (select f
 create policy run_steps_change on run_steps for update using (exists (select from messages where messages.id = run_steps.message_id)) with check (exists (select from messages where messages.id = run_steps.message_id));
 create policy run_steps_remove on run_steps for delete using ((exists (select from messages where messages.id = run_steps.message_id)) and (exists (select from messages where messages.id = run_steps.message_id)));
 
--- Whether a user sees all of these clients, and may sign in at all: for whoever shares a conversation with it. As
+-- Whether a colleague may sign in, and sees all of these clients: for whoever shares a conversation with it. As
 -- `viewer_of` and the policies have it, but for broken glass, which is no say.
 create function sees_all(person uuid, wanted uuid[], moment timestamptz) returns boolean
     language sql stable security definer set search_path = public, pg_temp as $$
-    select exists (select from users u where u.id = person and u.status = 'ACTIVE') and not exists (
+    select exists (
+        select from users u
+        where u.id = person and u.status = 'ACTIVE' and u.role not in ('CLIENT', 'SERVICE')
+    ) and not exists (
         select from unnest(wanted) as given(id)
         left join clients c on c.id = given.id
         where c.id is null or not exists (
             select from users u
             where u.id = person and case
                 when u.role in ('ADMIN', 'AUDITOR') then true
-                when u.role = 'CLIENT' then exists (
-                    select from clients own
-                    where own.id = u.client_id and (own.id = c.id or own.household_id = c.household_id)
-                )
                 when u.role = 'VIEWER' and u.team_id is null then false
                 else exists (
                     select from memberships m
@@ -203,6 +203,16 @@ create function sees_all(person uuid, wanted uuid[], moment timestamptz) returns
             end
         )
     ) and coalesce(current_setting('steward.user', true), '') <> ''
+$$;
+
+-- How many of a user's runs are under way and wait, for the user itself and the firm: all of them, also those of messages
+-- that it sees no longer.
+create function open_runs(person uuid) returns table (status text, many bigint)
+    language sql stable security definer set search_path = public, pg_temp as $$
+    select r.status, count(*) from runs r
+    where r.user_id = person and r.status in ('QUEUED', 'RUNNING')
+        and nullif(current_setting('steward.user', true), '')::uuid in (person, '00000000-0000-0000-0000-000000000000')
+    group by r.status
 $$;
 
 -- The messages of the conversations that whoever asks takes part in which hold such words; the policy of messages cuts
@@ -245,9 +255,9 @@ create function forget_participants() returns void
     where not exists (select from conversations c where c.id = p.conversation_id)
         and not exists (select from events e where e.stream = 'conversation:' || p.conversation_id)
 $$;
-revoke execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery),
+revoke execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
     forget_steps(uuid), forget_conversation(uuid), forget_participants() from public;
-grant execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery),
+grant execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
     forget_steps(uuid), forget_conversation(uuid), forget_participants() to steward_app;
 
 grant select, insert, update, delete on conversations, conversation_participants to steward_app;

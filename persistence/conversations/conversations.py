@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Boolean, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
 from sqlalchemy.types import Uuid
@@ -15,7 +16,7 @@ from persistence.clients import clients
 from persistence.conversations.tables import conversations, message_clients, participants, titles
 from persistence.listing import Listing, plain
 from persistence.metadata import MOMENT, UUIDS
-from persistence.repository import Listed, by_id, by_ids
+from persistence.repository import Listed, by_ids
 from persistence.sql import columns
 
 OF_CONVERSATIONS: Final = (
@@ -44,6 +45,21 @@ MENTIONED: Final = (
     .where(message_clients.c.conversation_id == bindparam("conversation_id", type_=Uuid))
     .distinct()
 )
+IN_SIGHT: Final = (
+    select(
+        func.array_agg(message_clients.c.client_id.distinct()).filter(clients.c.id.is_not(None)),
+    )
+    .select_from(
+        participants.outerjoin(
+            message_clients, message_clients.c.conversation_id == participants.c.conversation_id
+        ).outerjoin(clients, clients.c.id == message_clients.c.client_id)
+    )
+    .where(
+        participants.c.conversation_id == bindparam("conversation_id", type_=Uuid),
+        participants.c.user_id == bindparam("viewer_id", type_=Uuid),
+    )
+    .group_by(participants.c.id)
+)
 # Vetted functions: a policy would hide from one user what another sees, and let nobody forget events.
 SEES_ALL: Final = select(
     func.sees_all(
@@ -51,6 +67,12 @@ SEES_ALL: Final = select(
     )
 )
 FORGET_EVENTS: Final = select(func.forget_conversation(bindparam("conversation_id", type_=Uuid)))
+
+
+class Sighted(msgspec.Struct, frozen=True):
+    """The clients whose data a conversation holds that somebody sees at present."""
+
+    seen: frozenset[UUID]
 
 
 class Conversations(Listed[Conversation]):
@@ -73,11 +95,6 @@ class Conversations(Listed[Conversation]):
             ]
         ),
     )
-
-    async def of_firm(self, conversation_id: UUID) -> Conversation | None:
-        """The conversation, for the firm itself, which takes part in none."""
-        found = await self.lent.many(Conversation, by_id(Conversation, conversations), {"id": conversation_id})
-        return found[0] if found else None
 
     async def touch(self, conversation_id: UUID, at: datetime) -> None:
         """Note that something was said."""
@@ -111,11 +128,15 @@ class Conversations(Listed[Conversation]):
         """Give a conversation another title."""
         await self.lent.rows(RETITLE, {"id": title.id, "title": title.title, "message_id": title.message_id})
 
-    async def mentioned(self, viewer: Viewer, conversation_id: UUID) -> dict[UUID, bool]:
-        """The clients whose data a conversation holds, and whether the viewer sees them at present."""
+    async def mentioned(self, conversation_id: UUID) -> dict[UUID, bool]:
+        """The clients whose data a conversation holds, and whether the transaction's viewer sees them at present."""
         rows = await self.lent.rows(MENTIONED, {"conversation_id": conversation_id})
-        _ = viewer
         return {row[0]: row[1] for row in rows}
+
+    async def in_sight(self, viewer: Viewer, conversation_id: UUID) -> Sighted | None:
+        """What the viewer sees at present of what a conversation is about; none if it takes no part in it."""
+        rows = await self.rows(IN_SIGHT, viewer, conversation_id=conversation_id)
+        return Sighted(frozenset(rows[0][0] or ())) if rows else None
 
     async def sees_all(self, user_id: UUID, client_ids: Collection[UUID], now: datetime) -> bool:
         """Whether a user, of whatever session, sees all of these clients, and may sign in at all."""

@@ -56,6 +56,12 @@ LATEST: Final = (
     .order_by(messages.c.created_at.desc(), messages.c.id.desc())
     .limit(bindparam("most", type_=Integer))
 )
+TRANSCRIPT: Final = (
+    select(*columns(Message, messages))
+    .where(messages.c.conversation_id == bindparam("conversation_id", type_=Uuid))
+    .order_by(messages.c.created_at.desc(), messages.c.id.desc())
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 def _searched() -> ColumnElement[bool]:
@@ -91,8 +97,8 @@ class Messages(Listed[Message]):
         await self.index(message.id, text)
         await self.mention(message, client_ids)
 
-    async def of_firm(self, message_id: UUID) -> Message:
-        """The message, for the firm itself or for who is known to see it."""
+    async def known(self, message_id: UUID) -> Message:
+        """The message, which the transaction's viewer is known to see."""
         (found,) = await self.lent.many(Message, by_id(Message, messages), {"id": message_id})
         return found
 
@@ -115,6 +121,14 @@ class Messages(Listed[Message]):
     async def mentions(self, viewer: Viewer, keys: Sequence[UUID]) -> list[MentionedClient]:
         """The clients whose data these messages hold."""
         return await self.many(MentionedClient, MENTIONS, viewer, keys=keys)
+
+    async def clients_of(self, message_id: UUID) -> frozenset[UUID]:
+        """The clients whose data a message holds."""
+        return frozenset(row[2] for row in await self.lent.rows(MENTIONS, {"keys": [message_id]}))
+
+    async def transcript(self, viewer: Viewer, conversation_id: UUID, most: int) -> list[Message]:
+        """The last messages of a conversation, those first that were posted first."""
+        return (await self.many(Message, TRANSCRIPT, viewer, conversation_id=conversation_id, most=most))[::-1]
 
     async def latest(self, conversation_id: UUID, before: UUID, most: int) -> list[Message]:
         """The last messages before one, those first that were posted first, as the transaction's viewer sees them."""

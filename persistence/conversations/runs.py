@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.types import BigInteger, Uuid
 
 from domain.access import Viewer
-from domain.conversations.entities import Run, RunStatus, Step, ToolUse
+from domain.conversations.entities import OpenText, QueuePlace, Run, RunStatus, Step, ToolUse
 from persistence.conversations.tables import run_steps, runs, tool_uses
 from persistence.metadata import MOMENT, UUIDS
 from persistence.repository import Repository, by_id, by_ids
@@ -21,11 +21,14 @@ OPEN: Final = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
 SEATS: Final = Statement("select pg_advisory_xact_lock(hashtextextended('runs of ' || $1::text, 0))", ("user_id",), {})
 IS_OPEN: Final = runs.c.status.in_(OPEN)
 LOCKED: Final = by_id(Run, runs, locking=True)
-OPEN_COUNTS: Final = (
-    select(runs.c.status, func.count())
-    .where(runs.c.user_id == bindparam("user_id", type_=Uuid), IS_OPEN)
-    .group_by(runs.c.status)
+# A vetted function: all of the user's, also those of messages that it sees no longer.
+OPEN_COUNTS: Final = select(
+    func.open_runs(bindparam("user_id", type_=Uuid)).table_valued("status", "many", name="open")
 )
+OPEN_OF: Final = select(runs.c.id, runs.c.user_id).where(
+    runs.c.conversation_id == bindparam("conversation_id", type_=Uuid), IS_OPEN
+)
+RETRIED: Final = select(runs.c.id).where(runs.c.retry_of == bindparam("run_id", type_=Uuid))
 NEXT: Final = (
     select(*columns(Run, runs))
     .where(runs.c.user_id == bindparam("user_id", type_=Uuid), runs.c.status == RunStatus.QUEUED.value)
@@ -99,6 +102,15 @@ class Runs(Repository):
         rows = await self.lent.rows(OPEN_COUNTS, {"user_id": user_id})
         return {RunStatus(row[0]): row[1] for row in rows}
 
+    async def open_of(self, conversation_id: UUID) -> list[tuple[UUID, UUID]]:
+        """The runs of a conversation that have not ended, and whose they are."""
+        rows = await self.lent.rows(OPEN_OF, {"conversation_id": conversation_id})
+        return [(row[0], row[1]) for row in rows]
+
+    async def is_retried(self, run_id: UUID) -> bool:
+        """Whether a run was tried again."""
+        return bool(await self.lent.rows(RETRIED, {"run_id": run_id}))
+
     async def next_queued(self, user_id: UUID) -> Run | None:
         """The user's run that has waited for longest, with its lock."""
         found = await self.lent.many(Run, NEXT, {"user_id": user_id})
@@ -108,7 +120,7 @@ class Runs(Repository):
         """Store a new run."""
         await self.insert_unaudited(runs, [run])
 
-    async def of_firm(self, run_id: UUID) -> Run | None:
+    async def known(self, run_id: UUID) -> Run | None:
         """The run, as the transaction's viewer sees it."""
         found = await self.lent.many(Run, by_id(Run, runs), {"id": run_id})
         return found[0] if found else None
@@ -136,9 +148,9 @@ class Runs(Repository):
         """These runs."""
         return await self.many(Run, by_ids(Run, runs), viewer, keys=keys)
 
-    async def positions(self, viewer: Viewer, keys: Sequence[UUID]) -> list[tuple[UUID, int]]:
-        """The places of those of these runs that wait in their users' queues, from 1 on."""
-        return [(row[0], row[1]) for row in await self.rows(POSITIONS, viewer, keys=keys)]
+    async def positions(self, viewer: Viewer, keys: Sequence[UUID]) -> list[QueuePlace]:
+        """The places of those of these runs that wait in their users' queues."""
+        return [QueuePlace(*row) for row in await self.rows(POSITIONS, viewer, keys=keys)]
 
     async def uses(self, run_id: UUID) -> list[ToolUse]:
         """The tools that a run has used, in order."""
@@ -152,9 +164,9 @@ class Runs(Repository):
         """The steps of running answers that these numbers of their stream tell."""
         return await self.many(Step, STEPS, viewer, keys=message_ids, first=first, last=last)
 
-    async def open_texts(self, viewer: Viewer, message_ids: Sequence[UUID]) -> list[tuple[UUID, int, str]]:
+    async def open_texts(self, viewer: Viewer, message_ids: Sequence[UUID]) -> list[OpenText]:
         """What was said of each block of running answers so far."""
-        return [(row[0], row[1], row[2]) for row in await self.rows(OPEN_TEXTS, viewer, keys=message_ids)]
+        return [OpenText(*row) for row in await self.rows(OPEN_TEXTS, viewer, keys=message_ids)]
 
     async def said(self, message_id: UUID) -> dict[int, str]:
         """What was said of each block of a running answer so far, by its place."""

@@ -53,8 +53,8 @@ def _of_participants(table: FromClause, _: Sight) -> ColumnElement[bool]:
 TAKING_PART: Final = _taking_part("conversation_id")
 # Who sees not all clients whose data it holds does not see a message; neither does anybody once such a client is gone.
 SEEN: Final = (
-    f"{FIRM} or ({_taking_part('conversation_id')}) and not exists (select from message_clients mention "
-    f"where mention.message_id = {OWN}.id and not exists (select from clients where clients.id = mention.client_id))"  # noqa: S608 - names of our own
+    f"{FIRM} or ({_taking_part('conversation_id')}) and not exists (select from message_clients mention "  # noqa: S608 - names of our own
+    f"where mention.message_id = {OWN}.id and not exists (select from clients where clients.id = mention.client_id))"
 )
 
 conversations = table(
@@ -151,7 +151,7 @@ runs = table(
     Column("started_at", MOMENT),
     Column("ended_at", MOMENT),
     *enum_column("error", RunError, nullable=True),
-    Column("retry_of", Uuid),
+    Column("retry_of", Uuid, unique=True),
     Index(None, "message_id"),
     Index(None, "conversation_id"),
     Index("runs_open_idx", "user_id", "created_at", "id", postgresql_where="status in ('QUEUED', 'RUNNING')"),

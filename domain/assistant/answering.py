@@ -1,0 +1,353 @@
+"""How a run makes an answer: the model is asked, its words are told as they come, its tools are called, until it ends.
+
+What is told is stored before anybody is told it, so the text of the answer is what its steps have told, whatever
+becomes of the process. A run that is taken up again goes on behind that: tools that were called are not called again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Protocol, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from domain.access import Viewer
+from domain.assistant.models import Ask, Call, Focus, Line, Model, ModelDown, ModelRefused, Speaker, Spent, Text
+from domain.assistant.tools import Found, Toolbox, ToolFailed
+from domain.conversations import blocks as content
+from domain.conversations import runs
+from domain.conversations.entities import (
+    GENERAL,
+    AgentState,
+    EventKind,
+    Insight,
+    Message,
+    Run,
+    RunError,
+    ToolNote,
+    ToolUse,
+    Usage,
+    known_of,
+    stream_of,
+    utf16,
+)
+from domain.conversations.looking import still_there
+from domain.conversations.runs import RunLost, held
+from domain.errors import Fault, NotFound, Unauthenticated, Unavailable
+from domain.jobs import Office
+from domain.work import Work
+
+log = logging.getLogger("steward.assistant")
+
+# A model that calls tools again and again is asked for an answer without any in the end.
+MOST_ROUNDS: Final = 8
+MOST_CALLS: Final = 8
+MOST_EARLIER: Final = 100
+ENDS: Final = {
+    Unauthenticated: RunError.SESSION_ENDED,
+    ModelDown: RunError.MODEL_DOWN,
+    ModelRefused: RunError.MODEL_REFUSED,
+}
+_JSON: Final = msgspec.json.Encoder(decimal_format="string")
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """Something that followers of a run are told: some words of a block, or what an agent is doing.
+
+    `start` is where the words begin in the block's text, in UTF-16 units.
+    """
+
+    block: int
+    text: str
+    start: int = 0
+    state: AgentState | None = None
+    agent: str = GENERAL
+
+
+class Nib(Protocol):
+    """What writes the steps of one run into the log, in the attempt that is worked on."""
+
+    def write(self, telling: Telling) -> None:
+        """Have it told soon; words of the same block that wait are told together. Raises as `written`."""
+        ...
+
+    async def written(self) -> None:
+        """Wait until all is in the log. Raises RunLost, and Unavailable."""
+        ...
+
+
+class Pen(Protocol):
+    """What writes the steps of all runs of a process, in batches."""
+
+    def of(self, run: Run) -> Nib:
+        """What writes the steps of a run."""
+        ...
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """What an answer begins with: what was said before, and what was done in earlier attempts."""
+
+    question: Message
+    answer: Message
+    earlier: tuple[Message, ...]
+    uses: tuple[ToolUse, ...]
+    said: str
+    focus: tuple[Focus, ...]
+    viewer: Viewer
+
+
+# What makes the lines of a prompt, up to the question: the system's words, and as much of what was said as fits.
+Prompting: TypeAlias = Callable[[Situation, datetime], tuple[Line, ...]]
+
+
+async def survey(work: Work, viewer: Viewer, run: Run) -> Situation:
+    """What a run begins with, as its user sees it. Raises NotFound, RunLost."""
+    await held(work, run)
+    question = await work.messages.one(viewer, run.question_id)
+    answer = await work.messages.one(viewer, run.message_id)
+    earlier = await work.messages.latest(run.conversation_id, question.id, MOST_EARLIER)
+    context = known_of(question).context
+    looked = await still_there(work, viewer, context.refs)
+    blocks = content.read(answer.blocks)
+    said = (await work.runs.said(answer.id)).get(len(blocks), "")
+    return Situation(
+        question,
+        answer,
+        tuple(earlier),
+        tuple(await work.runs.uses(run.id)),
+        said,
+        tuple(Focus(each.ref, each.name) for each in looked),
+        viewer,
+    )
+
+
+async def use_tool(work: Work, viewer: Viewer, run: Run, box: Toolbox, use: ToolUse) -> tuple[ToolUse, int]:
+    """Call a tool and store what came of it, once; gives it, and how many blocks the answer has by then.
+
+    In one transaction, so that a tool that was called has been noted. Raises RunLost.
+    """
+    await held(work, run)
+    message = await work.messages.known(run.message_id)
+    found = await _found(work, viewer, box, use)
+    used = msgspec.structs.replace(use, facts=_facts(found), failed=isinstance(found, str), used_at=work.now)
+    await work.runs.use(used)
+    if isinstance(found, str):
+        return used, len(content.read(message.blocks))
+    await work.messages.mention(message, found.clients)
+    if not found.blocks:
+        return used, len(content.read(message.blocks))
+    whole = [*await runs.settled(work, message), *found.blocks]
+    await work.messages.change(msgspec.structs.replace(message, blocks=content.stored(whole)))
+    for place in range(len(whole) - len(found.blocks), len(whole)):
+        work.append(stream_of(run.conversation_id), EventKind.BLOCK_ADDED, message.id, place)
+    return used, len(whole)
+
+
+async def _found(work: Work, viewer: Viewer, box: Toolbox, use: ToolUse) -> Found | str:
+    """What a tool has found, or why it has not."""
+    try:
+        return await box.run(work, viewer, Call(use.call_id, use.name, use.arguments))
+    except ToolFailed as failure:
+        return str(failure)
+    except NotFound:
+        return "There is no such object."
+
+
+def _facts(found: Found | str) -> str:
+    return found if isinstance(found, str) else _JSON.encode(found.facts).decode()
+
+
+class Answering:
+    """The work on one answer, in one attempt."""
+
+    def __init__(self, assistant: "ModelAssistant", office: Office, nib: Nib, run: Run, situation: Situation) -> None:
+        self._assistant = assistant
+        self._office = office
+        self._nib = nib
+        self._run = run
+        self._situation = situation
+        self._uses = list(situation.uses)
+        self._focus = list(situation.focus)
+        self._spent: list[Spent] = []
+        self._block = len(content.read(situation.answer.blocks))
+        # All of the block that is being written, and what of it was said since tools were called.
+        self._text = situation.said
+        self._said = _since_tools(situation.said, self._uses)
+        self._round = self._uses[-1].round + 1 if self._uses else 0
+
+    @property
+    def insight(self) -> Insight:
+        """What is known of the answer for good."""
+        before = known_of(self._situation.answer)
+        notes = tuple(ToolNote(use.name, use.line, use.failed) for use in self._uses)
+        return msgspec.structs.replace(before, tools=notes, usage=_usage(self._spent))
+
+    async def go(self) -> None:
+        """Ask, tell and call until the model has nothing more to say. Raises ModelDown, ModelRefused, RunLost."""
+        while calls := await self._ask():
+            await self._nib.written()
+            said = self._said
+            for position, call in enumerate(calls[:MOST_CALLS]):
+                await self._use(call, position, said if position == 0 else "")
+            self._round += 1
+            self._said = ""
+        await self._nib.written()
+
+    async def _ask(self) -> list[Call]:
+        """Ask the model once, and tell what it says; gives the tools that it wants called before it goes on."""
+        self._tell(state=AgentState.THINKING, text="Thinking")
+        calls: list[Call] = []
+        ask = self._next()
+        async for piece in self._assistant.model.answer(ask):
+            match piece:
+                case Text():
+                    self._say(piece.text)
+                case Call():
+                    calls.append(piece)
+                case Spent():
+                    self._spent.append(piece)
+        return calls
+
+    def _next(self) -> Ask:
+        tools = self._assistant.box.specs if self._round < MOST_ROUNDS else ()
+        viewer, now = self._situation.viewer, self._office.now
+        return Ask(
+            lines=(*self._assistant.prompting(self._situation, now), *_rounds(self._uses)),
+            tools=tools,
+            said=self._said,
+            focus=tuple(self._focus),
+            today=viewer.today(now),
+            locale=viewer.locale,
+        )
+
+    def _say(self, text: str) -> None:
+        if text:
+            self._nib.write(Telling(self._block, text, utf16(self._text)))
+            self._said += text
+            self._text += text
+
+    def _tell(self, *, state: AgentState, text: str) -> None:
+        self._nib.write(Telling(self._block, text, state=state))
+
+    async def _use(self, call: Call, position: int, said: str) -> None:
+        line = self._assistant.box.line(call)
+        self._tell(state=AgentState.TOOL_CALL, text=line)
+        await self._nib.written()
+        use = ToolUse(
+            id=self._assistant.new_id(self._office.now),
+            run_id=self._run.id,
+            message_id=self._run.message_id,
+            round=self._round,
+            position=position,
+            said=said,
+            call_id=call.id,
+            name=call.name,
+            arguments=call.arguments,
+            line=line,
+            facts="",
+            failed=False,
+            used_at=self._office.now,
+        )
+        used, blocks = await self._office.write_as(self._run.session_id, use_tool, self._run, self._assistant.box, use)
+        self._uses.append(used)
+        if blocks > self._block:
+            # What was said so far is settled, and a new text begins.
+            self._block, self._text = blocks, ""
+
+
+def _since_tools(text: str, uses: Sequence[ToolUse]) -> str:
+    """What of a block's text was said after the last call of a tool."""
+    before = [use.said for use in uses if use.position == 0]
+    for first in range(len(before)):
+        head = "".join(before[first:])
+        if text.startswith(head):
+            return text[len(head) :]
+    return text
+
+
+def _rounds(uses: Sequence[ToolUse]) -> list[Line]:
+    """What was asked of tools, and what they have found, as a model remembers it."""
+    lines: list[Line] = []
+    for number in sorted({use.round for use in uses}):
+        of_round = [use for use in uses if use.round == number]
+        calls = tuple(Call(use.call_id, use.name, use.arguments) for use in of_round)
+        lines.append(Line(Speaker.ASSISTANT, of_round[0].said, calls))
+        lines += [Line(Speaker.TOOL, use.facts, call_id=use.call_id) for use in of_round]
+    return lines
+
+
+def _usage(spent: Sequence[Spent]) -> Usage:
+    costs = [each.cost for each in spent]
+    return Usage(
+        input_tokens=sum(each.input_tokens for each in spent),
+        output_tokens=sum(each.output_tokens for each in spent),
+        models=tuple(dict.fromkeys(each.model for each in spent)),
+        cost=None if None in costs or not costs else sum((each for each in costs if each is not None), Decimal(0)),
+    )
+
+
+class ModelAssistant:
+    """Answers by a language model and its tools: `domain.conversations.runs.Assistant`."""
+
+    def __init__(
+        self, model: Model, box: Toolbox, pen: Pen, prompting: Prompting, new_id: Callable[[datetime], UUID]
+    ) -> None:
+        self.model = model
+        self.box = box
+        self.pen = pen
+        self.prompting = prompting
+        self.new_id = new_id
+
+    async def answer(self, office: Office, run_id: UUID) -> None:
+        """Take a run up and carry it to its end. Raises Unavailable where the database is gone, to be tried again."""
+        run = await office.write(runs.take, run_id)
+        if run is None:
+            return
+        with suppress(RunLost):
+            await self._carry(office, run)
+
+    async def _carry(self, office: Office, run: Run) -> None:
+        nib = self.pen.of(run)
+        error, insight = await self._attempt(office, nib, run)
+        if error is None and insight is not None:
+            await office.write(runs.complete, run, insight)
+        else:
+            # What was said is told in any case, before the end.
+            await nib.written()
+            await office.write(runs.fail, run, error or RunError.INTERNAL, insight)
+
+    async def _attempt(self, office: Office, nib: Nib, run: Run) -> tuple[RunError | None, Insight | None]:
+        """Answer; gives why not, and what is known of the answer. Raises RunLost, and Unavailable."""
+        answering: Answering | None = None
+        error: RunError | None = None
+        try:
+            situation = await office.write_as(run.session_id, survey, run)
+            answering = Answering(self, office, nib, run, situation)
+            await _unless_ended(office, run, answering)
+        except (RunLost, Unavailable):
+            raise
+        except Exception as fault:
+            error = next((code for kind, code in ENDS.items() if isinstance(fault, kind)), RunError.INTERNAL)
+            unknown = error is RunError.INTERNAL and not isinstance(fault, Fault)
+            log.warning("a run has failed: %s", type(fault).__name__, exc_info=unknown)
+        return error, answering.insight if answering else None
+
+
+async def _unless_ended(office: Office, run: Run, answering: Answering) -> None:
+    """Go on until the answer is whole, or somebody ends the run. Raises RunLost, and whatever goes wrong."""
+    async with office.listening(runs.topic_of(run.id)) as rung:
+        going = asyncio.create_task(answering.go())
+        ended = asyncio.create_task(rung.wait())
+        try:
+            await asyncio.wait({going, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not going.done():
+                raise RunLost
+            going.result()
+        finally:
+            going.cancel()
+            ended.cancel()
+            await asyncio.gather(going, ended, return_exceptions=True)

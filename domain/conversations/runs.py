@@ -1,0 +1,268 @@
+"""The life of a run: it waits for a seat, is taken up, perhaps more than once, and ends once.
+
+A run belongs to the server: no socket ends it. Whoever works on it holds its present attempt; once somebody else has
+taken it up, or it has ended, nothing is written in the name of an older one.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Protocol
+from uuid import UUID
+
+import msgspec
+
+from domain.access import Action, Viewer, require
+from domain.conversations import blocks as content
+from domain.conversations.blocks import AnyBlock, ErrorBlock, SystemBlock, SystemKind, TextBlock
+from domain.conversations.entities import (
+    GENERAL,
+    RETRYABLE,
+    EventKind,
+    Insight,
+    Message,
+    MessageRole,
+    Run,
+    RunError,
+    RunStatus,
+    stored,
+    stream_of,
+)
+from domain.errors import NotFound, RateLimited, Refusal, RefusalCode
+from domain.work import Work
+
+if TYPE_CHECKING:
+    from domain.jobs import Office
+
+MOST_RUNNING: Final = 5
+MOST_QUEUED: Final = 20
+# Of workers that ended while they had it; the next one gives it up.
+MOST_ATTEMPTS: Final = 4
+# What a place in a full queue takes to become free, roughly.
+RETRY_AFTER: Final = 10
+
+SAYS: Final = {
+    RunError.CANCELLED: ("The answer was cancelled.", None),
+    RunError.INTERNAL: ("Something went wrong on our side.", "Try again in a moment."),
+    RunError.INTERRUPTED: ("The answer was interrupted several times.", "Try again in a moment."),
+    RunError.MODEL_DOWN: ("The language model does not answer at present.", "Try again in a few minutes."),
+    RunError.MODEL_REFUSED: ("The language model declined to answer this.", "Ask in other words."),
+    RunError.SESSION_ENDED: ("The session in which this was asked has ended.", "Sign in and ask again."),
+}
+
+
+class RunLost(Exception):  # noqa: N818 - it tells whoever works on a run to let go of it
+    """The run has ended, or somebody else has taken it up."""
+
+
+class Assistant(Protocol):
+    """Whoever answers."""
+
+    async def answer(self, office: "Office", run_id: UUID) -> None:
+        """Take a run up and carry it to its end."""
+        ...
+
+
+async def carry_out(office: "Office", run_id: UUID) -> None:
+    """Answer what was asked. A job: after a kill it is begun again where it stopped."""
+    await office.assistant.answer(office, run_id)
+
+
+async def begin(work: Work, viewer: Viewer, question: Message, answer: Message, *, retry_of: UUID | None = None) -> Run:
+    """Start the run of an answer, or have it wait for its turn. Raises RateLimited where too many wait already."""
+    if answer.run_id is None:
+        raise ValueError("an answer is of a run")
+    counts = await work.runs.open_counts(viewer.user_id)
+    free = counts.get(RunStatus.RUNNING, 0) < MOST_RUNNING
+    if not free and counts.get(RunStatus.QUEUED, 0) >= MOST_QUEUED:
+        raise RateLimited("Too many of your questions wait for an answer.", retry_after=RETRY_AFTER)
+    run = Run(
+        id=answer.run_id,
+        conversation_id=answer.conversation_id,
+        message_id=answer.id,
+        question_id=question.id,
+        user_id=viewer.user_id,
+        session_id=viewer.session_id,
+        status=RunStatus.RUNNING if free else RunStatus.QUEUED,
+        attempt=0,
+        created_at=work.now,
+        started_at=None,
+        ended_at=None,
+        error=None,
+        retry_of=retry_of,
+    )
+    await work.runs.add(run)
+    if free:
+        work.enqueue(carry_out, run.id)
+    return run
+
+
+async def take(work: Work, _: Viewer, run_id: UUID) -> Run | None:
+    """Take a run up, for whoever carries it out; none if there is nothing to do, or it was tried too often."""
+    run = await _alone_with(work, run_id)
+    if run is None or run.status is not RunStatus.RUNNING:
+        return None
+    if run.attempt >= MOST_ATTEMPTS:
+        await end(work, run, RunError.INTERRUPTED)
+        return None
+    taken = msgspec.structs.replace(run, attempt=run.attempt + 1, started_at=run.started_at or work.now)
+    await work.runs.change(taken)
+    if run.started_at is None:
+        work.append(stream_of(run.conversation_id), EventKind.RUN_STARTED, run.message_id, 1)
+    return taken
+
+
+async def held(work: Work, run: Run) -> Run:
+    """The run with its lock, in the attempt that is worked on; raises RunLost."""
+    now = await work.runs.locked(run.id)
+    if now is None or now.status is not RunStatus.RUNNING or now.attempt != run.attempt:
+        raise RunLost
+    return now
+
+
+async def complete(work: Work, _: Viewer, run: Run, insight: Insight) -> Message:
+    """End a run with its whole answer, which is what its steps have told. Raises RunLost."""
+    await work.runs.seat(run.user_id)
+    return await end(work, await held(work, run), None, insight)
+
+
+async def fail(work: Work, _: Viewer, run: Run, error: RunError, insight: Insight | None = None) -> Message:
+    """End a run without a whole answer. Raises RunLost."""
+    await work.runs.seat(run.user_id)
+    return await end(work, await held(work, run), error, insight)
+
+
+async def cancel(work: Work, viewer: Viewer, run_id: UUID) -> Run:
+    """Cancel a run that has not ended. Raises NotFound. Refuses: READ_ONLY, RUN_ENDED."""
+    require(viewer, Action.CONVERSE)
+    run = await _alone_with(work, run_id)
+    if run is None:
+        raise NotFound
+    if run.status not in {RunStatus.QUEUED, RunStatus.RUNNING}:
+        raise Refusal(RefusalCode.RUN_ENDED, "The run has ended already.", ("input", "runId"))
+    await end(work, run, RunError.CANCELLED)
+    # Whoever works on it lets go of it.
+    work.wake(topic_of(run.id))
+    ended = await work.runs.known(run.id)
+    if ended is None:
+        raise NotFound
+    return ended
+
+
+def topic_of(run_id: UUID) -> str:
+    """What is rung when a run has ended by another's hand."""
+    return f"run:{run_id}"
+
+
+async def _alone_with(work: Work, run_id: UUID) -> Run | None:
+    """The run with its lock, and alone with all of its user's runs; the seat comes before the row, always."""
+    run = await work.runs.known(run_id)
+    if run is None:
+        return None
+    await work.runs.seat(run.user_id)
+    return await work.runs.locked(run_id)
+
+
+async def end(work: Work, run: Run, error: RunError | None, insight: Insight | None = None) -> Message:
+    """End a run whose lock and seat are held; what its events have told so far is in its message from now on."""
+    message = await work.messages.known(run.message_id)
+    whole = await settled(work, message)
+    if error is not None:
+        whole.append(_told(error))
+    ended = msgspec.structs.replace(
+        message,
+        blocks=content.stored(whole),
+        insight=stored(insight) if insight else message.insight,
+        version=message.version + 1,
+    )
+    await work.messages.change(ended)
+    await work.messages.index(message.id, words_of(whole))
+    await work.runs.change(msgspec.structs.replace(run, status=_status(error), ended_at=work.now, error=error))
+    since = await work.runs.forget_steps(message.id)
+    kind = EventKind.RUN_FAILED if error else EventKind.RUN_COMPLETED
+    work.append(stream_of(run.conversation_id), kind, message.id, ended.version, since=since)
+    work.enqueue(seat_next, run.user_id)
+    return ended
+
+
+def _status(error: RunError | None) -> RunStatus:
+    if error is None:
+        return RunStatus.COMPLETED
+    return RunStatus.CANCELLED if error is RunError.CANCELLED else RunStatus.FAILED
+
+
+def _told(error: RunError) -> AnyBlock:
+    text, suggestion = SAYS[error]
+    if error is RunError.CANCELLED:
+        return SystemBlock(about=SystemKind.STATUS, text=text)
+    return ErrorBlock(code=error.value, message=text, retryable=error in RETRYABLE, suggestion=suggestion)
+
+
+async def settled(work: Work, message: Message) -> list[AnyBlock]:
+    """The blocks of a running answer: those that are stored, and what was said since."""
+    known = list(content.read(message.blocks))
+    said = await work.runs.said(message.id)
+    text = said.get(len(known), "")
+    return [*known, TextBlock(text=text)] if text else known
+
+
+async def seat_next(office: "Office", user_id: UUID) -> None:
+    """Let a user's next runs begin where others have ended. A job."""
+    await office.write(seat, user_id)
+
+
+async def seat(work: Work, _: Viewer, user_id: UUID) -> int:
+    """Let a user's next runs begin while there are seats; gives how many."""
+    await work.runs.seat(user_id)
+    running = (await work.runs.open_counts(user_id)).get(RunStatus.RUNNING, 0)
+    begun = 0
+    while running + begun < MOST_RUNNING and (run := await work.runs.next_queued(user_id)):
+        await work.runs.change(msgspec.structs.replace(run, status=RunStatus.RUNNING))
+        work.enqueue(carry_out, run.id)
+        begun += 1
+    return begun
+
+
+def words_of(whole: Sequence[AnyBlock]) -> str:
+    """The words that a message is found by."""
+    texts: list[str] = []
+    for block in whole:
+        match block:
+            case content.TextBlock():
+                texts.append(block.text)
+            case content.TableBlock():
+                texts += [block.title, *(cell for row in block.rows for cell in row if cell)]
+            case content.ChartBlock():
+                texts.append(block.title)
+            case content.ActionCardBlock():
+                texts.append(block.label)
+            case content.ConfirmationBlock():
+                texts.append(block.summary)
+            case content.ErrorBlock() | content.SystemBlock():
+                continue
+    return " ".join(texts)
+
+
+def message(
+    work: Work,
+    conversation_id: UUID,
+    role: MessageRole,
+    *,
+    author_id: UUID | None = None,
+    reply_to_id: UUID | None = None,
+    run_id: UUID | None = None,
+    blocks: Sequence[AnyBlock] = (),
+    insight: Insight | None = None,
+) -> Message:
+    """A new message."""
+    return Message(
+        id=work.new_id(),
+        conversation_id=conversation_id,
+        role=role,
+        author_id=author_id,
+        agent=GENERAL if role is MessageRole.ASSISTANT else None,
+        reply_to_id=reply_to_id,
+        run_id=run_id,
+        created_at=work.now,
+        blocks=content.stored(blocks),
+        insight=stored(insight or Insight()),
+        version=1,
+    )

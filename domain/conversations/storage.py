@@ -1,0 +1,94 @@
+"""What conversations need of their storage."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from domain.access import Viewer
+from domain.conversations.entities import Conversation, Message, Participant, Run, RunStatus, Title, ToolUse
+
+
+class Conversations(Protocol):
+    """The storage of conversations, of who takes part in them, and of their titles."""
+
+    async def one(self, viewer: Viewer, row_id: UUID) -> Conversation: ...  # noqa: D102 - the signature says it
+    async def locked(self, viewer: Viewer, row_id: UUID) -> Conversation: ...  # noqa: D102
+    async def add(self, row: Conversation) -> None: ...  # noqa: D102
+    async def replace(self, before: Conversation, after: Conversation) -> Conversation: ...  # noqa: D102
+    async def remove(self, conversation: Conversation) -> None: ...  # noqa: D102
+    async def touch(self, conversation_id: UUID, at: datetime) -> None: ...  # noqa: D102
+    async def participants(self, viewer: Viewer, keys: Sequence[UUID]) -> list[Participant]: ...  # noqa: D102
+    async def join(self, participant: Participant) -> bool: ...  # noqa: D102
+    async def part(self, participant: Participant) -> None: ...  # noqa: D102
+    async def entitle(self, title: Title) -> None: ...  # noqa: D102
+    async def retitle(self, title: Title) -> None: ...  # noqa: D102
+
+    async def mentioned(self, conversation_id: UUID) -> Mapping[UUID, bool]:
+        """The clients whose data a conversation holds, and whether the transaction's viewer sees them at present."""
+        ...
+
+    async def sees_all(self, user_id: UUID, client_ids: Collection[UUID], now: datetime) -> bool:
+        """Whether a user, of whatever session, sees all of these clients, and may sign in at all."""
+        ...
+
+
+class Messages(Protocol):
+    """The storage of messages."""
+
+    async def one(self, viewer: Viewer, row_id: UUID) -> Message: ...  # noqa: D102
+
+    async def known(self, message_id: UUID) -> Message:
+        """The message, which the transaction's viewer is known to see."""
+        ...
+
+    async def post(self, message: Message, text: str, client_ids: Collection[UUID]) -> None:
+        """Store a message, the words it is found by, and the clients whose data it holds."""
+        ...
+
+    async def change(self, after: Message) -> None: ...  # noqa: D102
+    async def index(self, message_id: UUID, text: str) -> None: ...  # noqa: D102
+    async def mention(self, message: Message, client_ids: Collection[UUID]) -> None: ...  # noqa: D102
+
+    async def clients_of(self, message_id: UUID) -> frozenset[UUID]: ...  # noqa: D102
+
+    async def latest(self, conversation_id: UUID, before: UUID, most: int) -> list[Message]:
+        """The last messages before one, in order, as far as the transaction's viewer sees them."""
+        ...
+
+
+class Runs(Protocol):
+    """The storage of runs."""
+
+    async def seat(self, user_id: UUID) -> None:
+        """Be alone with a user's runs until the end of the transaction; before any lock of a row."""
+        ...
+
+    async def open_counts(self, user_id: UUID) -> Mapping[RunStatus, int]:
+        """How many of a user's runs are under way, and how many wait."""
+        ...
+
+    async def open_of(self, conversation_id: UUID) -> list[tuple[UUID, UUID]]:
+        """The runs of a conversation that have not ended, and whose they are."""
+        ...
+
+    async def is_retried(self, run_id: UUID) -> bool: ...  # noqa: D102
+
+    async def next_queued(self, user_id: UUID) -> Run | None:
+        """The user's run that has waited for longest, with its lock."""
+        ...
+
+    async def add(self, run: Run) -> None: ...  # noqa: D102
+    async def known(self, run_id: UUID) -> Run | None: ...  # noqa: D102
+    async def locked(self, run_id: UUID) -> Run | None: ...  # noqa: D102
+    async def change(self, after: Run) -> None: ...  # noqa: D102
+    async def uses(self, run_id: UUID) -> list[ToolUse]: ...  # noqa: D102
+    async def use(self, used: ToolUse) -> None: ...  # noqa: D102
+
+    async def said(self, message_id: UUID) -> Mapping[int, str]:
+        """What was said of each block of a running answer that is not settled yet, by its place."""
+        ...
+
+    async def forget_steps(self, message_id: UUID) -> int | None:
+        """Forget the steps of an answer whose run has ended, and their events; gives the first of their numbers."""
+        ...
