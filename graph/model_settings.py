@@ -70,8 +70,8 @@ class ModelSettings(BaseSettings):
         key = self.openai_api_key.get_secret_value() if self.openai_api_key else ""
         if not key and not self.openai_base_url:
             return ()
-        preset = Preset.COMPATIBLE if self.openai_base_url else Preset.OPENAI
         base = self.openai_base_url or BASES[Preset.OPENAI]
+        preset = Preset.OPENAI if base.startswith(BASES[Preset.OPENAI]) else Preset.COMPATIBLE
         model = self.openai_model or SIMPLE_MODEL
         return (Endpoint(name=model, base_url=base, model=model, key=key or None, preset=preset),)
 

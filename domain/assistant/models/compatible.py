@@ -14,7 +14,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from domain.assistant.models import Ask, Line, ModelRefused, Piece, Speaker, Spent, Text, wire
 from domain.assistant.models.endpoints import KEEPING, Endpoint
-from domain.assistant.models.failures import Again, Retries, Sleep, translated
+from domain.assistant.models.failures import FAILED, Again, Retries, Sleep, meaning
 from domain.assistant.prompts import prompt
 
 T = TypeVar("T")
@@ -154,7 +154,7 @@ class Compatible:
 
     async def _chunks(self, request: dict[str, Any]) -> AsyncGenerator[wire.Chunk]:
         seconds = self._endpoint.chunk_seconds
-        with translated(self.name):
+        try:
             async with await self._opened(request) as stream:
                 chunks: AsyncIterator[ChatCompletionChunk] = aiter(stream)
                 while True:
@@ -164,6 +164,9 @@ class Compatible:
                     if chunk is None:
                         return
                     yield msgspec.convert(chunk.to_dict(mode="json", warnings=False), wire.Chunk)
+        except FAILED as error:
+            meant = meaning(self.name, error)
+        raise meant
 
     async def _opened(self, request: dict[str, Any]) -> AsyncStream[ChatCompletionChunk]:
         try:

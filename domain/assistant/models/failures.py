@@ -2,8 +2,7 @@
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -32,6 +31,8 @@ SERVER_ERRORS: Final = 500
 # Its account is empty: to wait a few seconds changes nothing.
 SPENT: Final = "insufficient_quota"
 FILTERED: Final = "content_filter"
+# What can go wrong at an endpoint: the SDK's errors, our time-out between pieces, and pieces that cannot be read.
+FAILED: Final = (openai.APIError, TimeoutError, ValueError, RecursionError, msgspec.ValidationError)
 CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -63,27 +64,22 @@ class Retries:
         await self._sleep(max(pause * (1 + JITTER * self._chance()), failed.after))
 
 
-@contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Have what the SDK raises in the block be Again, ModelRefused or ModelUnusable."""
-    try:
-        yield
-    except openai.APIStatusError as error:
-        meant = _of_status(name, error)
-    except openai.APITimeoutError:
-        meant = Again("time-out")
-    except openai.APIConnectionError:
-        meant = Again("the connection failed")
-    except openai.APIError as error:
-        meant = _of_stream(name, error)
-    except TimeoutError:
-        meant = Again("time-out between the pieces of an answer")
-    except (ValueError, RecursionError, msgspec.ValidationError):
-        meant = Again("an answer that cannot be read")
-    else:
-        return
-    # Not within a handler: what the SDK has raised holds the request, and with it the key.
-    raise meant
+def meaning(name: str, error: Exception) -> Exception:
+    """What one of FAILED means: Again, ModelRefused or ModelUnusable.
+
+    To be raised when the error is handled already, for it holds the request, and with it the key.
+    """
+    match error:
+        case openai.APIStatusError():
+            return _of_status(name, error)
+        case openai.APITimeoutError() | TimeoutError():
+            return Again("time-out")
+        case openai.APIConnectionError():
+            return Again("the connection failed")
+        case openai.APIError():
+            return _of_stream(name, error)
+        case _:
+            return Again("an answer that cannot be read")
 
 
 def _of_status(name: str, error: openai.APIStatusError) -> Exception:
