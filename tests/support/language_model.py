@@ -172,11 +172,15 @@ class LanguageModel:
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            asked = await _read(reader)
-            self.asked.append(asked)
-            await _Answer(reader, writer).give(self.reply(asked))
-        writer.close()
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                asked = await _read(reader)
+                self.asked.append(asked)
+                await _Answer(reader, writer).give(self.reply(asked))
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def idle(self) -> None:
         """Until no connection is open."""

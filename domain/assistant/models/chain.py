@@ -35,7 +35,6 @@ class Breaker:
         self._opened = 0.0
         self._probing = False
 
-    @property
     def admits(self) -> bool:
         """Whether the model may be asked now."""
         if self._failed < self._most:
@@ -118,7 +117,7 @@ class Chain:
 
     def _admitted(self) -> Iterator[tuple[Model, Breaker]]:
         """Those that may be asked: of each it is found out when its turn has come."""
-        return (link for link in self._links if link[1].admits)
+        return (link for link in self._links if link[1].admits())
 
     @staticmethod
     def _passed_over(model: Model, error: Exception) -> None:

@@ -153,20 +153,21 @@ class Compatible:
         return request
 
     async def _chunks(self, request: dict[str, Any]) -> AsyncGenerator[wire.Chunk]:
-        seconds = self._endpoint.chunk_seconds
         try:
             async with await self._opened(request) as stream:
                 chunks: AsyncIterator[ChatCompletionChunk] = aiter(stream)
-                while True:
-                    # What keeps the connection open, and says nothing, is not waited for longer.
-                    async with asyncio.timeout(seconds):
-                        chunk = await anext(chunks, None)
-                    if chunk is None:
-                        return
+                while (chunk := await self._next(chunks)) is not None:
                     yield msgspec.convert(chunk.to_dict(mode="json", warnings=False), wire.Chunk)
         except FAILED as error:
             meant = meaning(self.name, error)
+        else:
+            return
         raise meant
+
+    async def _next(self, chunks: AsyncIterator[ChatCompletionChunk]) -> ChatCompletionChunk | None:
+        # What keeps the connection open, and says nothing, is not waited for longer than silence.
+        async with asyncio.timeout(self._endpoint.chunk_seconds):
+            return await anext(chunks, None)
 
     async def _opened(self, request: dict[str, Any]) -> AsyncStream[ChatCompletionChunk]:
         try:

@@ -17,7 +17,6 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,79}")
 RESOURCE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 EXAMPLE: Final = '[{"preset": "openai", "model": "…", "keyFile": "/run/secrets/openai"}]'
 
-Price = Annotated[Decimal, msgspec.Meta(ge=0, le=100_000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=600)]
 
 
@@ -42,8 +41,8 @@ class _Stated(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 4096
     connect_seconds: Seconds = 5
     chunk_seconds: Seconds = 60
-    input_price: Price | None = None
-    output_price: Price | None = None
+    input_price: Decimal | None = None
+    output_price: Decimal | None = None
 
 
 def configured(stated: str | bytes, secrets: Secrets) -> tuple[Endpoint, ...]:
@@ -162,4 +161,6 @@ def _prices(stated: _Stated) -> Prices | None:
         raise ValueError("inputPrice goes with outputPrice; give both or neither")
     if stated.input_price is None or stated.output_price is None:
         return None
+    if not all(price.is_finite() and price >= 0 for price in (stated.input_price, stated.output_price)):
+        raise ValueError("inputPrice and outputPrice are US dollars for a million tokens, 0 or more")
     return Prices(stated.input_price, stated.output_price)
