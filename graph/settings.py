@@ -17,6 +17,7 @@ from domain.identity import Lives
 from graph.disclosure import Disclosure
 from graph.logs import LogFormat
 from graph.mail_settings import MailSettings
+from graph.model_settings import ModelSettings
 from graph.operations_settings import OperationsSettings
 from graph.rate_settings import RateSettings, RateStorage
 from graph.secret_settings import FIELD_KEY_NEEDED, SECRET_NEEDED, SecretSettings
@@ -97,7 +98,9 @@ Amount = Annotated[Decimal, Field(ge=0)]
 CurrencyCode = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 
 
-class Settings(SecretSettings, OperationsSettings, MailSettings, RateSettings, SurfaceSettings, BaseSettings):
+class Settings(
+    SecretSettings, OperationsSettings, MailSettings, ModelSettings, RateSettings, SurfaceSettings, BaseSettings
+):
     """All settings; the names of the environment are the fields' in capitals. `.env.example` explains each."""
 
     model_config = SettingsConfigDict(

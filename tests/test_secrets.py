@@ -72,7 +72,16 @@ def test_a_secret_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, held: Calla
 
 def test_every_secret_can_lie_in_a_file_and_the_example_says_so() -> None:
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
-    for name in ("database_url", "jwt_secret", "jwt_secrets_old", "field_key", "field_keys_old", "smtp_password"):
+    for name in (
+        "database_url",
+        "jwt_secret",
+        "jwt_secrets_old",
+        "field_key",
+        "field_keys_old",
+        "smtp_password",
+        "openai_api_key",
+        "models",
+    ):
         assert f"{name}_file" in Settings.model_fields
         assert f"{name.upper()}_FILE" in example
     assert "SIGN_IN_PROVIDERS_FILE" in example

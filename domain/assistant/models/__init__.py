@@ -96,6 +96,10 @@ class ModelRefused(Exception):  # noqa: N818 - as for ModelDown
     """The model does not take what is asked of it: to repeat it changes nothing."""
 
 
+class ModelUnusable(ModelRefused):
+    """The model takes nothing of us until its settings change: a key is wrong, or there is no such model."""
+
+
 class Model(Protocol):
     """A language model, or several that stand in for each other."""
 

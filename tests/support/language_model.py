@@ -1,0 +1,283 @@
+"""A language model on a real socket, which speaks OpenAI's protocol; a script says what it answers, and how it fails.
+
+Without a script it goes by rules: it calls a tool for a word in the question, and says what the tool has found.
+"""
+
+import asyncio
+import json
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from domain.assistant.models.endpoints import Endpoint
+
+KEY: Final = "sk-the-key-of-the-tests"
+PATH: Final = "/v1/chat/completions"
+REASONS: Final = {200: "OK", 307: "Temporary Redirect", 429: "Too Many Requests"}
+
+
+class End(StrEnum):
+    """How an answer ends."""
+
+    DONE = "done"  # as the protocol has it
+    NEATLY = "neatly"  # the stream ends, but nothing says that the answer is finished
+    CUT = "cut"  # the connection breaks in the middle
+    SILENT = "silent"  # nothing more comes, and the connection stays
+    PINGING = "pinging"  # nothing more comes but what keeps the connection open
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer: events of a stream, each the text after `data: `; with another status than 200 a body instead."""
+
+    events: tuple[str, ...] = ()
+    end: End = End.DONE
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: Any = None
+
+
+class Want(msgspec.Struct, frozen=True):
+    """A call of a tool; `arguments` that are text are sent as they are."""
+
+    tool: str
+    arguments: Any = {}
+    id: str | None = None
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What the model does by itself: it calls a tool where a word is in the question and the tool is offered."""
+
+    word: str
+    tool: str
+    arguments: Mapping[str, Any] = {}
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request as it came."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The lines of the prompt."""
+        found: list[dict[str, Any]] = self.body["messages"]
+        return found
+
+    @property
+    def tools(self) -> list[str]:
+        """The names of the tools that are offered."""
+        return [each["function"]["name"] for each in self.body.get("tools", [])]
+
+
+def chunk(delta: Mapping[str, Any] | None = None, finish: str | None = None, **more: Any) -> str:
+    """An event with a piece of the answer."""
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    stated = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "tests", "choices": choices}
+    return json.dumps({**stated, **more})
+
+
+def words(*pieces: str) -> tuple[str, ...]:
+    """The events of some words."""
+    return (chunk({"role": "assistant", "content": ""}), *(chunk({"content": piece}) for piece in pieces))
+
+
+def usage(prompt: int, completion: int) -> str:
+    """The event that says how many tokens it was."""
+    return chunk(usage={"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
+
+
+def says(*pieces: str, used: tuple[int, int] | None = (11, 7), finish: str = "stop") -> Reply:
+    """An answer in words, a piece in each event."""
+    return Reply((*words(*pieces), chunk({}, finish), *([usage(*used)] if used else [])))
+
+
+def wants(*calls: Want, text: str = "", finish: str = "tool_calls") -> Reply:
+    """Calls of tools, each in several events as models write them."""
+    events = [event for number, call in enumerate(calls) for event in parts_of(number, call)]
+    return Reply((*words(*([text] if text else [])), *events, chunk({}, finish), usage(11, 7)))
+
+
+def parts_of(number: int, call: Want) -> list[str]:
+    """The events of one call: its name, then its arguments in two pieces."""
+    text = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
+    half = len(text) // 2
+    named = {"index": number, "id": call.id or f"call-{number}", "type": "function"}
+    first = {**named, "function": {"name": call.tool, "arguments": ""}}
+    rest = [{"index": number, "function": {"arguments": part}} for part in (text[:half], text[half:])]
+    return [chunk({"tool_calls": [each]}) for each in (first, *rest)]
+
+
+def breaks_off(*events: str, end: End = End.CUT) -> Reply:
+    """A stream that ends too early, after these events."""
+    return Reply(events, end)
+
+
+def fails(status: int, code: str | None = None, *, after: str | None = None, param: str | None = None) -> Reply:
+    """An error, which repeats the key as vendors do, or part of it."""
+    error = {"message": f"Incorrect API key provided: {KEY}", "type": "invalid", "code": code, "param": param}
+    headers = () if after is None else (("retry-after", after),)
+    return Reply(status=status, headers=headers, body={"error": error})
+
+
+class LanguageModel:
+    """The server: it answers by its script while there is one, and by its rules after that."""
+
+    def __init__(self, *script: Reply, rules: Sequence[Rule] = ()) -> None:
+        self.url = ""
+        self.script = deque(script)
+        self.rules = list(rules)
+        # What it says where no rule applies; and the JSON that it gives for a shape, by the shape's name.
+        self.words: Sequence[str] = ("I ", "have ", "nothing ", "to ", "add.")
+        self.shapes: dict[str, Any] = {}
+        self.asked: list[Asked] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def base_url(self) -> str:
+        """What an endpoint takes as its base."""
+        return f"{self.url}/v1"
+
+    def endpoint(self, **given: Any) -> Endpoint:
+        """An endpoint here."""
+        return Endpoint(**{"name": "tests", "base_url": self.base_url, "model": "words", "key": KEY, **given})
+
+    def reply(self, asked: Asked) -> Reply:
+        """What it answers."""
+        if self.script:
+            return self.script.popleft()
+        form = asked.body.get("response_format")
+        if form:
+            return says(json.dumps(self.shapes[form["json_schema"]["name"]]))
+        return self._by_rules(asked)
+
+    def _by_rules(self, asked: Asked) -> Reply:
+        last = asked.messages[-1]
+        if last["role"] == "tool":
+            return says("It ", "says: ", last["content"])
+        for rule in self.rules:
+            if last["role"] == "user" and rule.tool in asked.tools and rule.word in last["content"]:
+                return wants(Want(rule.tool, dict(rule.arguments), f"call-{len(self.asked)}"))
+        return says(*self.words)
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one request of a connection."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                asked = await _read(reader)
+                self.asked.append(asked)
+                await _Answer(reader, writer).give(self.reply(asked))
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def idle(self) -> None:
+        """Until no connection is open."""
+        await asyncio.wait_for(asyncio.gather(*self._tasks), 10)
+
+    async def end(self) -> None:
+        """End the connections that are still open."""
+        for task in [*self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _read(reader: asyncio.StreamReader) -> Asked:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Asked(head[0].split(" ")[1], headers, json.loads(body or b"null"))
+
+
+class _Answer:
+    """Writes one answer to its connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def give(self, reply: Reply) -> None:
+        """Write it, and end as it says."""
+        if reply.status != 200:
+            await self._whole(reply)
+        elif reply.events or reply.end is not End.SILENT:
+            await self._streamed(reply)
+        else:
+            await self._left()
+
+    async def _whole(self, reply: Reply) -> None:
+        body = json.dumps(reply.body).encode()
+        stated = (*reply.headers, ("content-type", "application/json"), ("content-length", str(len(body))))
+        await self._head(reply.status, stated)
+        self._writer.write(body)
+        await self._writer.drain()
+
+    async def _streamed(self, reply: Reply) -> None:
+        await self._head(200, (("content-type", "text/event-stream"), ("transfer-encoding", "chunked")))
+        for event in reply.events:
+            await self._piece(f"data: {event}\n\n")
+        if reply.end is End.DONE:
+            await self._piece("data: [DONE]\n\n")
+        if reply.end in {End.DONE, End.NEATLY}:
+            await self._piece("")
+        elif reply.end is End.SILENT:
+            await self._left()
+        elif reply.end is End.PINGING:
+            await self._pinging()
+
+    async def _head(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}", "connection: close"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        self._writer.write("\r\n".join((*lines, "", "")).encode())
+        await self._writer.drain()
+
+    async def _piece(self, text: str) -> None:
+        data = text.encode()
+        self._writer.write(b"%x\r\n%s\r\n" % (len(data), data))
+        await self._writer.drain()
+
+    async def _pinging(self) -> None:
+        while not self._reader.at_eof():
+            await self._piece(": ping\n\n")
+            await asyncio.sleep(0.01)
+
+    async def _left(self) -> None:
+        """Until the client has gone."""
+        await self._reader.read()
+
+
+@asynccontextmanager
+async def speaking(model: LanguageModel) -> AsyncIterator[LanguageModel]:
+    """The model on a free port of loopback until the end of the block."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    server = await asyncio.start_server(model.connected, sock=listener)
+    model.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        yield model
+    finally:
+        server.close()
+        await model.end()
+        await server.wait_closed()
+
+
+class Waits:
+    """Takes the place of sleep: notes for how many seconds it was asked to wait, and does not."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        """Note it."""
+        self.seconds.append(seconds)
