@@ -118,7 +118,7 @@ def _facts(
 ) -> HoldingsFacts:
     shown = held[:MOST_ROWS]
     classes = (
-        ClassFact(each.key, money(each.value, each.currency), fraction(each.weight)) for each in _classes(valued)
+        ClassFact(each.key, money(each.value, each.currency), fraction(each.weight)) for each in valued.by_asset_class
     )
     return HoldingsFacts(
         whose=whose.whose,
