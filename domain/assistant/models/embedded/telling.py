@@ -19,6 +19,7 @@ from domain.assistant.models.embedded.wording import (
     number,
     percent,
     safe,
+    with_article,
 )
 from domain.assistant.tools.facts import (
     BalanceFact,
@@ -94,14 +95,16 @@ def _clients(turn: Turn, found: ClientFacts) -> str:
 def _client(client: ClientFact) -> str:
     risk = f" The risk profile is {lower(client.risk_profile)}." if client.risk_profile else ""
     until = f" until {day(client.kyc_expires_on)}" if client.kyc_expires_on else ""
-    return f"{bold(client.name)} is {_standing(client)}. The KYC is {lower(client.kyc_status)}{until}.{risk}"
+    return (
+        f"{bold(client.name)} is {with_article(_standing(client))}. The KYC is {lower(client.kyc_status)}{until}.{risk}"
+    )
 
 
 def _standing(client: ClientFact) -> str:
     """What a client is to the firm."""
     segment = client.segment if client.segment in {"HNI", "UHNI"} else lower(client.segment)
     book = f" in the book {safe(client.book)}" if client.book else ""
-    return f"{lower(client.status)}, {segment}{book}"
+    return f"{lower(client.status)} {segment} client{book}"
 
 
 def _holdings(found: HoldingsFacts, locale: str) -> str:
@@ -135,9 +138,10 @@ def _lacking(found: HoldingsFacts) -> str:
 
 
 def _position(held: PositionFact, currency: str, locale: str) -> str:
-    worth = "of unknown value" if held.market_value_base is None else money(held.market_value_base, currency, locale)
+    value = money(held.market_value_base, currency, locale)
+    worth = "of unknown value" if held.market_value_base is None else f"worth {value}"
     weight = f", {percent(held.weight)}" if held.weight else ""
-    return f"{bold(held.symbol)} ({safe(held.name)}): {number(held.quantity)} at {worth}{weight}"
+    return f"{bold(held.symbol)} ({safe(held.name)}): {number(held.quantity)} units {worth}{weight}"
 
 
 def _basis(found: HoldingsFacts) -> str:

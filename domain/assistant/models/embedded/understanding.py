@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from domain.assistant.models.embedded.vocabulary import (
+    ALSO_NAMES,
     BEFORE_NAMES,
     GREETINGS,
     INTRODUCING,
@@ -63,17 +64,20 @@ _ID: Final = re.compile(r"\b(?:client|portfolio|instrument)_[0-9a-f]{32}\b")
 _QUOTED: Final = re.compile(r"[\"“”‘]([^\"“”‘’]{1,100})[\"“”’]|(?<!\w)'([^']{1,100})'(?!\w)")
 _WRITTEN: Final = re.compile(r"[^\W_][\w.&'’-]*")
 _POSSESSIVE: Final = re.compile(r"['’]s?$")
+_LOOKING_UP: Final = re.compile(r"\blook(?:ing)? up\b", re.IGNORECASE)
+_PLACED_BY_USER: Final = re.compile(r"\bI(?:['’]ve| have)? (?:placed|ordered|bought|sold)\b", re.IGNORECASE)
 _FOLLOWING: Final = re.compile(r"\s*(?:and|also|what about|how about|(?:the )?same)\b", re.IGNORECASE)
 _OF_CLIENTS: Final = frozenset({Wanted.HOLDINGS, Wanted.ORDERS, Wanted.CASH})
 
 
 def understood(question: str) -> Understood:
     """What a question wants."""
+    question = _LOOKING_UP.sub("lookup", question)
     ids = tuple(dict.fromkeys(_ID.findall(question)))
     words = _words(_ID.sub(" , ", question))
     folded = {word.folded for word in words}
     wanted = _wanted(words, folded)
-    own = bool(folded & OWN)
+    own = bool(folded & OWN) or bool(_PLACED_BY_USER.search(question))
     priced, names = _divided(wanted, _names(question, words), words, own=own)
     if not wanted and _introduced(names, words):
         wanted = (Wanted.CLIENT,)
@@ -140,18 +144,25 @@ def _names(question: str, words: Sequence[_Word]) -> list[_Run]:
 def _runs(words: Sequence[_Word]) -> Iterator[_Run]:
     """Neighbouring words that no sentence is made of; those with capitals apart from those without."""
     run: list[_Word] = []
-    for word in [*words, None]:
-        ends = (
-            word is None
-            or word.folded in STOP
-            or not word.joined
-            or (bool(run) and _capital(run[-1]) != _capital(word))
-        )
-        if ends and run:
-            yield _Run(" ".join(each.text for each in run), run[0].place, _capital(run[0]))
+    for word in words:
+        if run and not _continues(run[-1], word):
+            yield _run(run)
             run = []
-        if word is not None and word.folded not in STOP:
+        if run or word.folded not in STOP:
             run.append(word)
+    if run:
+        yield _run(run)
+
+
+def _continues(last: _Word, word: _Word) -> bool:
+    """Whether a word goes on with a name: some names, such as More, are words of sentences too."""
+    if not word.joined or _capital(last) != _capital(word):
+        return False
+    return word.folded not in STOP or (_capital(word) and word.folded in ALSO_NAMES)
+
+
+def _run(words: Sequence[_Word]) -> _Run:
+    return _Run(" ".join(each.text for each in words), words[0].place, _capital(words[0]))
 
 
 def _capital(word: _Word) -> bool:

@@ -40,7 +40,7 @@ STATUSES: Final = {
     "rejected": "REJECTED",
 }
 OPEN: Final = _words("open outstanding pending unfilled working")
-OWN: Final = _words("i me mine my our ours we")
+OWN: Final = _words("mine my our ours")
 GREETINGS: Final = _words("hello hey hi namaste greetings morning afternoon evening")
 THANKS: Final = _words("thank thanks cheers")
 # Words that are no part of a name: those that sentences are made of, and those that the rules above know.
@@ -60,6 +60,8 @@ _PLAIN: Final = _words(
     """
 )
 STOP: Final = _PLAIN | frozenset(WANTED) | frozenset(STATUSES) | OPEN | OWN | GREETINGS | THANKS
+# Written with a capital behind another name, these are surnames.
+ALSO_NAMES: Final = _words("big day deal good long may more new say will")
 # After these a name may follow though it is not written with a capital.
 BEFORE_NAMES: Final = _words(
     "about and by called client customer did do does find for from has in is locate lookup name named of on search up "

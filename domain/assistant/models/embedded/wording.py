@@ -62,6 +62,11 @@ def count(many: int, one: str) -> str:
     return f"{many:,} {one}" if many == 1 else f"{many:,} {one}s"
 
 
+def with_article(noun: str) -> str:
+    """A noun with its article, as in an order."""
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+
+
 def listed(items: Sequence[str]) -> str:
     """Lines of a list."""
     return "\n".join(f"- {each}" for each in items)
