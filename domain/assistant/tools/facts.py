@@ -202,9 +202,8 @@ class PricesFacts(msgspec.Struct, frozen=True):
 
 
 def told(facts: msgspec.Struct) -> dict[str, Any]:
-    """Facts as a model gets them."""
-    made: dict[str, Any] = msgspec.to_builtins(facts)
-    return made
+    """Facts as a model reads them: what JSON has, and nothing else."""
+    return msgspec.json.decode(msgspec.json.encode(facts), type=dict[str, Any])
 
 
 def ref(kind: str, row_id: UUID) -> str:

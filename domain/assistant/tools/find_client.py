@@ -9,7 +9,7 @@ import msgspec
 from domain.access import Viewer
 from domain.assistant.tools import Found, Tool
 from domain.assistant.tools.facts import ClientFact, ClientFacts, focus_on, left_out, ref, told
-from domain.assistant.tools.subjects import LONGEST_TEXT, clients_by_words
+from domain.assistant.tools.subjects import LONGEST_TEXT, MOST_CANDIDATES, clients_by_words
 from domain.books import Book
 from domain.clients import Client
 from domain.conversations.blocks import CellKind, TableBlock, TableColumn
@@ -41,7 +41,7 @@ COLUMNS: Final = (
 
 
 async def _find(work: Work, viewer: Viewer, asked: ClientSearch) -> Found:
-    found, total = await clients_by_words(work, viewer, asked.text)
+    found, total = await clients_by_words(work, viewer, asked.text, MOST_CANDIDATES)
     books = {book.id: book for book in await work.books.by_ids(viewer, list({each.book_id for each in found}))}
     facts = [_fact(client, books) for client in found]
     return Found(

@@ -21,6 +21,8 @@ from domain.valuation import Owner
 from domain.work import Work
 
 MOST_CANDIDATES: Final = 10
+# Among as many a name is looked for that is exactly the one given.
+MOST_COMPARED: Final = 200
 LONGEST_TEXT: Final = 200
 
 Text: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TEXT)]
@@ -85,16 +87,16 @@ async def subject(work: Work, viewer: Viewer, text: str | None) -> Subject:
             return Subject(await work.clients.one(viewer, portfolio.client_id), portfolio)
     except NotFound as error:
         raise ToolFailed(f"There is no such {found.kind}.") from error
-    raise ToolFailed(f"This is the id of a {found.kind[:40]}: give that of a client or of a portfolio.")
+    raise ToolFailed("This id is that of something else: give that of a client or of a portfolio.")
 
 
-async def clients_by_words(work: Work, viewer: Viewer, text: str) -> tuple[Sequence[Client], int]:
+async def clients_by_words(work: Work, viewer: Viewer, text: str, most: int) -> tuple[Sequence[Client], int]:
     """The first clients whose words begin with these, by name, and how many there are. Raises ToolFailed."""
     if not words(text):
         raise ToolFailed("Give at least one word of the client's name.")
-    request = PageRequest(Order("NAME"), ClientFilter(text=text), first=MOST_CANDIDATES)
+    request = PageRequest(Order("NAME"), ClientFilter(text=text), first=most)
     found = (await work.clients.page(viewer, request)).rows
-    return found, len(found) if len(found) < MOST_CANDIDATES else await work.clients.count(viewer, request)
+    return found, len(found) if len(found) < most else await work.clients.count(viewer, request)
 
 
 async def instrument(work: Work, viewer: Viewer, text: str) -> Instrument:
@@ -103,7 +105,7 @@ async def instrument(work: Work, viewer: Viewer, text: str) -> Instrument:
     if found is None:
         return await _instrument_by_words(work, viewer, text)
     if found.kind != "instrument":
-        raise ToolFailed(f"This is the id of a {found.kind[:40]}, not of an instrument.")
+        raise ToolFailed("This id is that of something else: give that of an instrument.")
     try:
         return await work.instruments.one(viewer, found.id)
     except NotFound as error:
@@ -133,7 +135,7 @@ async def _own(work: Work, viewer: Viewer) -> Client:
 
 
 async def _client_by_words(work: Work, viewer: Viewer, text: str) -> Client:
-    found, total = await clients_by_words(work, viewer, text)
+    found, total = await clients_by_words(work, viewer, text, MOST_COMPARED)
     # Otherwise nobody could be named whose name begins that of another.
     alike = [each for each in found if each.sort_name == fold(text)]
     if len(found) == 1 or len(alike) == 1:
@@ -156,7 +158,7 @@ def _by_name(client: Client) -> tuple[str, UUID]:
 async def _instrument_by_words(work: Work, viewer: Viewer, text: str) -> Instrument:
     if not words(text):
         raise ToolFailed("Give the symbol, the ISIN or words of the name of an instrument.")
-    request = PageRequest(Order("SYMBOL"), InstrumentFilter(text=text), first=MOST_CANDIDATES + 1)
+    request = PageRequest(Order("SYMBOL"), InstrumentFilter(text=text), first=MOST_COMPARED)
     found = (await work.instruments.page(viewer, request)).rows
     alike = [each for each in found if fold(text) in {fold(each.symbol), fold(each.isin), each.sort_name}]
     if len(found) == 1 or len(alike) == 1:
