@@ -180,7 +180,6 @@ class Clients(Protocol):
     async def locked(self, viewer: Viewer, client_id: UUID) -> Client: ...  # noqa: D102
     async def by_ids(self, viewer: Viewer, keys: Sequence[UUID]) -> list[Client]: ...  # noqa: D102
     async def page(self, viewer: Viewer, request: PageRequest) -> Page[Client]: ...  # noqa: D102
-    async def count(self, viewer: Viewer, request: PageRequest) -> int: ...  # noqa: D102
     async def profile(self, viewer: Viewer, client_id: UUID) -> ClientProfile: ...  # noqa: D102
     async def parties_of(self, viewer: Viewer, client_ids: Sequence[UUID]) -> list[Party]: ...  # noqa: D102
     async def has_history(self, client_id: UUID) -> bool: ...  # noqa: D102

@@ -17,7 +17,6 @@ class Orders(Protocol):
     async def one(self, viewer: Viewer, order_id: UUID) -> Order: ...  # noqa: D102 - the signature says it, here and below
     async def locked(self, viewer: Viewer, order_id: UUID) -> Order: ...  # noqa: D102
     async def page(self, viewer: Viewer, request: PageRequest) -> Page[Order]: ...  # noqa: D102
-    async def count(self, viewer: Viewer, request: PageRequest) -> int: ...  # noqa: D102
     async def add(self, order: Order) -> None: ...  # noqa: D102
     async def replace(self, before: Order, after: Order) -> Order: ...  # noqa: D102
     async def fills_of(self, viewer: Viewer, order_ids: Sequence[UUID]) -> list[Fill]: ...  # noqa: D102

@@ -75,7 +75,7 @@ def client(ref: Ref, name: str, **given: Any) -> dict[str, Any]:
 
 
 def clients(text: str, *found: dict[str, Any], left_out: int = 0) -> dict[str, Any]:
-    return {"text": text, "total": len(found) + left_out, "left_out": left_out, "clients": list(found)}
+    return {"text": text, "total": len(found) + left_out, "left_out": left_out, "more": False, "clients": list(found)}
 
 
 WHOSE = {"client": {"id": str(ASHA), "name": "Asha Rao"}, "portfolio": None}
@@ -292,7 +292,14 @@ ORDER = {
 
 
 def orders(*found: dict[str, Any], **given: Any) -> dict[str, Any]:
-    facts: dict[str, Any] = {"whose": None, "statuses": [], "open_only": False, "total": len(found), "left_out": 0}
+    facts: dict[str, Any] = {
+        "whose": None,
+        "statuses": [],
+        "open_only": False,
+        "total": len(found),
+        "left_out": 0,
+        "more": False,
+    }
     return {**facts, "orders": list(found), **given}
 
 
@@ -361,6 +368,8 @@ async def test_orders_are_counted_and_listed() -> None:
     many = await told("her orders", "orders", orders(*[ORDER] * 6, whose=WHOSE, total=60, left_out=54))
     assert many.startswith("There are 60 orders of **Asha Rao**.\n\nThe latest are:\n\n")
     assert many.count("\n- ") == 5
+    over = await told("her orders", "orders", orders(*[ORDER] * 6, total=200, left_out=194, more=True))
+    assert over.startswith("There are over 200 orders.")
 
 
 async def test_prices_are_told_with_their_change_and_day() -> None:
@@ -393,6 +402,8 @@ async def test_of_several_candidates_the_user_is_asked_which(question: str) -> N
     assert answer.startswith("5 clients fit “Rao”:\n\n- **Asha Rao**")
     assert "- **Vikram Rao**, active retail client in the book South" in answer
     assert answer.endswith("There are 3 more.\n\nWhich one do you mean?")
+    many = asking(user(question), *answered(("find_client", {"text": "Rao"}, {**found, "more": True})))
+    assert (await said(many)).startswith("Over 5 clients fit “Rao”:")
 
 
 async def test_nothing_found_is_said_with_what_to_do() -> None:

@@ -3,7 +3,6 @@
 Numbers are plain decimal texts, null where they are not known; days are dates, and ids are those that clients see.
 """
 
-from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -20,6 +19,8 @@ from domain.refs import Ref
 
 # What a tool tells of at most: more would cost the model more than it says.
 MOST_ROWS: Final = 50
+# What it counts at most: a count tells of clients too, and whoever is counted is named.
+MOST_COUNTED: Final = 200
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -57,11 +58,12 @@ class ClientFact(msgspec.Struct, frozen=True):
 
 
 class ClientFacts(msgspec.Struct, frozen=True):
-    """The clients that the words of a search find: how many, and the first of them."""
+    """The clients that the words of a search find: how many, and the first of them; `more`, if not all are counted."""
 
     text: str
     total: int
     left_out: int
+    more: bool
     clients: tuple[ClientFact, ...]
 
 
@@ -140,13 +142,17 @@ class OrderFact(msgspec.Struct, frozen=True):
 
 
 class OrdersFacts(msgspec.Struct, frozen=True):
-    """The latest orders of somebody; where `whose` is null, those that the viewer has placed or, a client, has."""
+    """The latest orders of somebody; where `whose` is null, those that the viewer has placed or, a client, has.
+
+    With `more`, not all are counted in `total`.
+    """
 
     whose: Whose | None
     statuses: tuple[str, ...]
     open_only: bool
     total: int
     left_out: int
+    more: bool
     orders: tuple[OrderFact, ...]
 
 
@@ -250,8 +256,3 @@ def plain(number: Decimal) -> str:
     """A number without an exponent, and without zeros at its end."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def left_out(total: int, shown: int) -> Mapping[str, int]:
-    """How many there are, and how many of these are not told of."""
-    return {"total": total, "left_out": total - shown}

@@ -8,7 +8,7 @@ import msgspec
 
 from domain.access import Viewer
 from domain.assistant.tools import Found, Tool
-from domain.assistant.tools.facts import ClientFact, ClientFacts, focus_on, left_out, ref, told
+from domain.assistant.tools.facts import ClientFact, ClientFacts, focus_on, ref, told
 from domain.assistant.tools.subjects import LONGEST_TEXT, MOST_CANDIDATES, clients_by_words
 from domain.books import Book
 from domain.clients import Client
@@ -41,14 +41,15 @@ COLUMNS: Final = (
 
 
 async def _find(work: Work, viewer: Viewer, asked: ClientSearch) -> Found:
-    found, total = await clients_by_words(work, viewer, asked.text, MOST_CANDIDATES)
+    page = await clients_by_words(work, viewer, asked.text)
+    found = page.rows[:MOST_CANDIDATES]
     books = {book.id: book for book in await work.books.by_ids(viewer, list({each.book_id for each in found}))}
     facts = [_fact(client, books) for client in found]
     return Found(
-        facts=told(ClientFacts(text=asked.text, clients=tuple(facts), **left_out(total, len(facts)))),
+        facts=told(ClientFacts(asked.text, len(page.rows), len(page.rows) - len(found), page.has_next, tuple(facts))),
         blocks=(TableBlock(title="Clients", columns=COLUMNS, rows=tuple(map(_row, facts))),) if facts else (),
-        clients=frozenset(client.id for client in found),
-        focus=tuple(focus_on("client", client) for client in found) if total == 1 else (),
+        clients=frozenset(client.id for client in page.rows),
+        focus=tuple(focus_on("client", client) for client in found) if len(page.rows) == 1 else (),
     )
 
 

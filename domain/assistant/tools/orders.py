@@ -9,10 +9,10 @@ import msgspec
 from domain.access import Sight, Viewer
 from domain.assistant.tools import Found, Tool
 from domain.assistant.tools.facts import (
+    MOST_COUNTED,
     MOST_ROWS,
     OrderFact,
     OrdersFacts,
-    left_out,
     money,
     named,
     plain,
@@ -77,21 +77,23 @@ COLUMNS: Final = (
 
 async def _look(work: Work, viewer: Viewer, asked: OrdersOf) -> Found:
     whose = await _subject(work, viewer, asked.of)
-    request = PageRequest(Ordering("PLACED_AT", Direction.DESC), _filter(viewer, asked, whose), first=asked.most)
-    found = (await work.orders.page(viewer, request)).rows
-    total = len(found) if len(found) < asked.most else await work.orders.count(viewer, request)
+    request = PageRequest(Ordering("PLACED_AT", Direction.DESC), _filter(viewer, asked, whose), first=MOST_COUNTED)
+    page = await work.orders.page(viewer, request)
+    found = page.rows[: asked.most]
     around = await _around(work, viewer, found)
     facts = [_fact(order, around) for order in found]
     told_of = OrdersFacts(
         whose=whose.whose if whose else None,
         statuses=asked.statuses,
         open_only=asked.open_only,
+        total=len(page.rows),
+        left_out=len(page.rows) - len(found),
+        more=page.has_next,
         orders=tuple(facts),
-        **left_out(total, len(facts)),
     )
     title = f"Orders of {whose.whose.name}" if whose else "Your orders"
     block = TableBlock(title=title, columns=COLUMNS, rows=tuple(_row(fact, viewer) for fact in facts))
-    clients = frozenset(order.client_id for order in found) | (whose.clients if whose else frozenset())
+    clients = frozenset(order.client_id for order in page.rows) | (whose.clients if whose else frozenset())
     return Found(told(told_of), (block,) if facts else (), clients, whose.focus if whose else ())
 
 

@@ -9,11 +9,11 @@ import msgspec
 from domain.access import Sight, Viewer
 from domain.assistant.models import Focus
 from domain.assistant.tools import ToolFailed
-from domain.assistant.tools.facts import Whose, focus_on, named, ref
+from domain.assistant.tools.facts import MOST_COUNTED, Whose, focus_on, named, ref
 from domain.clients import Client, ClientFilter
 from domain.errors import NotFound
 from domain.instruments import Instrument, InstrumentFilter
-from domain.paging import Order, PageRequest
+from domain.paging import Order, Page, PageRequest
 from domain.portfolios import Portfolio
 from domain.refs import Ref
 from domain.text import fold, words
@@ -21,8 +21,6 @@ from domain.valuation import Owner
 from domain.work import Work
 
 MOST_CANDIDATES: Final = 10
-# Among as many a name is looked for that is exactly the one given.
-MOST_COMPARED: Final = 200
 LONGEST_TEXT: Final = 200
 
 Text: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TEXT)]
@@ -90,13 +88,12 @@ async def subject(work: Work, viewer: Viewer, text: str | None) -> Subject:
     raise ToolFailed("This id is that of something else: give that of a client or of a portfolio.")
 
 
-async def clients_by_words(work: Work, viewer: Viewer, text: str, most: int) -> tuple[Sequence[Client], int]:
-    """The first clients whose words begin with these, by name, and how many there are. Raises ToolFailed."""
+async def clients_by_words(work: Work, viewer: Viewer, text: str) -> Page[Client]:
+    """The first clients whose words begin with these, by name. Raises ToolFailed."""
     if not words(text):
         raise ToolFailed("Give at least one word of the client's name.")
-    request = PageRequest(Order("NAME"), ClientFilter(text=text), first=most)
-    found = (await work.clients.page(viewer, request)).rows
-    return found, len(found) if len(found) < most else await work.clients.count(viewer, request)
+    request = PageRequest(Order("NAME"), ClientFilter(text=text), first=MOST_COUNTED)
+    return await work.clients.page(viewer, request)
 
 
 async def instrument(work: Work, viewer: Viewer, text: str) -> Instrument:
@@ -130,25 +127,27 @@ async def _own(work: Work, viewer: Viewer) -> Client:
     if len(own) == 1:
         return own[0]
     if own:
-        raise _several("There are several of you", sorted(own, key=_by_name), len(own))
+        raise _several("There are several of you", sorted(own, key=_by_name))
     raise ToolFailed("Say whose it is: give a client or a portfolio.")
 
 
 async def _client_by_words(work: Work, viewer: Viewer, text: str) -> Client:
-    found, total = await clients_by_words(work, viewer, text, MOST_COMPARED)
+    page = await clients_by_words(work, viewer, text)
+    found = page.rows
     # Otherwise nobody could be named whose name begins that of another.
     alike = [each for each in found if each.sort_name == fold(text)]
     if len(found) == 1 or len(alike) == 1:
         return (alike or list(found))[0]
     if not found:
         raise ToolFailed(f"There is no client called “{text}” among those that the user sees.")
-    raise _several(f"Several clients fit “{text}”", found, total)
+    raise _several(f"Several clients fit “{text}”", found, more=page.has_next)
 
 
-def _several(what: str, found: Sequence[Client], total: int) -> ToolFailed:
+def _several(what: str, found: Sequence[Client], *, more: bool = False) -> ToolFailed:
+    """Whom a text may mean; those that are only counted are told of too."""
     listed = "; ".join(f"{each.name} ({ref('client', each.id)})" for each in found[:MOST_CANDIDATES])
-    more = f"; and {total - MOST_CANDIDATES} more" if total > MOST_CANDIDATES else ""
-    return ToolFailed(f"{what}: {listed}{more}. Say which one.", frozenset(each.id for each in found[:MOST_CANDIDATES]))
+    rest = f"; and {'over ' if more else ''}{len(found) - MOST_CANDIDATES} more" if found[MOST_CANDIDATES:] else ""
+    return ToolFailed(f"{what}: {listed}{rest}. Say which one.", frozenset(each.id for each in found))
 
 
 def _by_name(client: Client) -> tuple[str, UUID]:
@@ -158,7 +157,7 @@ def _by_name(client: Client) -> tuple[str, UUID]:
 async def _instrument_by_words(work: Work, viewer: Viewer, text: str) -> Instrument:
     if not words(text):
         raise ToolFailed("Give the symbol, the ISIN or words of the name of an instrument.")
-    request = PageRequest(Order("SYMBOL"), InstrumentFilter(text=text), first=MOST_COMPARED)
+    request = PageRequest(Order("SYMBOL"), InstrumentFilter(text=text), first=MOST_COUNTED)
     found = (await work.instruments.page(viewer, request)).rows
     alike = [each for each in found if fold(text) in {fold(each.symbol), fold(each.isin), each.sort_name}]
     if len(found) == 1 or len(alike) == 1:

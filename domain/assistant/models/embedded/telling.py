@@ -87,9 +87,11 @@ def _clients(turn: Turn, found: ClientFacts) -> str:
         )
     if one is not None:
         return "" if only_led_on else _client(one)
+    over = "over " if found.more else ""
     lines = listed([f"{bold(each.name)}, {_standing(each)}" for each in found.clients])
-    more = f"\n\nThere are {found.left_out:,} more." if found.left_out else ""
-    return f"{count(found.total, 'client')} fit “{safe(found.text)}”:\n\n{lines}{more}\n\nWhich one do you mean?"
+    more = f"\n\nThere are {over}{found.left_out:,} more." if found.left_out else ""
+    begun = f"{over.capitalize()}{count(found.total, 'client')} fit “{safe(found.text)}”"
+    return f"{begun}:\n\n{lines}{more}\n\nWhich one do you mean?"
 
 
 def _client(client: ClientFact) -> str:
@@ -156,7 +158,9 @@ def _orders(found: OrdersFacts, locale: str) -> str:
     kind = f"{which} order" if which else "order"
     if not found.orders:
         return f"There are no {kind}s{whose}."
-    begun = f"There {'is' if found.total == 1 else 'are'} {count(found.total, kind)}{whose}"
+    begun = (
+        f"There {'is' if found.total == 1 else 'are'} {'over ' if found.more else ''}{count(found.total, kind)}{whose}"
+    )
     by_status = "" if found.left_out or found.statuses else f": {_by_status(found.orders)}"
     shown = found.orders[:MOST_LINES]
     lines = listed([_order(each, named=found.whose is None, locale=locale) for each in shown])
