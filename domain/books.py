@@ -94,6 +94,7 @@ class Books(Protocol):
 
     async def one(self, viewer: Viewer, book_id: UUID) -> Book: ...  # noqa: D102 - the signature says it, here and below
     async def locked(self, viewer: Viewer, book_id: UUID) -> Book: ...  # noqa: D102
+    async def by_ids(self, viewer: Viewer, keys: Sequence[UUID]) -> list[Book]: ...  # noqa: D102
     async def team(self, viewer: Viewer, team_id: UUID) -> Team: ...  # noqa: D102
     async def units(self, viewer: Viewer, unit_ids: Sequence[UUID]) -> list[Unit]: ...  # noqa: D102
     async def membership(self, viewer: Viewer, membership_id: UUID) -> Membership: ...  # noqa: D102

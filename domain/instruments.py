@@ -11,6 +11,7 @@ import msgspec
 
 from domain.access import Viewer
 from domain.entities import Entity
+from domain.paging import Page, PageRequest
 from domain.valuation import AssetClass
 
 
@@ -119,6 +120,7 @@ class Instruments(Protocol):
 
     async def one(self, viewer: Viewer, instrument_id: UUID) -> Instrument: ...  # noqa: D102 - the signature says it, here and below
     async def by_ids(self, viewer: Viewer, keys: Sequence[UUID]) -> list[Instrument]: ...  # noqa: D102
+    async def page(self, viewer: Viewer, request: PageRequest) -> Page[Instrument]: ...  # noqa: D102
 
 
 class Quotes(Protocol):
@@ -126,6 +128,12 @@ class Quotes(Protocol):
 
     async def last_prices(self, viewer: Viewer, instrument_ids: Sequence[UUID], day: date) -> list[ClosingPrice]:
         """The last closing price of each of these instruments on or before a day."""
+        ...
+
+    async def prices(
+        self, viewer: Viewer, instrument_ids: Sequence[UUID], first: date, last: date
+    ) -> list[ClosingPrice]:
+        """The closing prices of these instruments from one day to another, in order of time."""
         ...
 
     async def rates(self, viewer: Viewer, day: date) -> list[FxRate]:

@@ -78,6 +78,8 @@ class Portfolios(Protocol):
 
     async def one(self, viewer: Viewer, portfolio_id: UUID) -> Portfolio: ...  # noqa: D102 - the signature says it, here and below
     async def locked(self, viewer: Viewer, portfolio_id: UUID) -> Portfolio: ...  # noqa: D102
+    async def by_ids(self, viewer: Viewer, keys: Sequence[UUID]) -> list[Portfolio]: ...  # noqa: D102
+    async def of_clients(self, viewer: Viewer, client_ids: Sequence[UUID]) -> list[Portfolio]: ...  # noqa: D102
     async def next_account_number(self) -> str: ...  # noqa: D102
     async def add_once(self, portfolio: Portfolio) -> bool: ...  # noqa: D102
     async def replace(self, before: Portfolio, after: Portfolio) -> Portfolio: ...  # noqa: D102

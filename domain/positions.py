@@ -88,6 +88,10 @@ class Positions(Protocol):
 class Cash(Protocol):
     """The storage of cash balances."""
 
+    async def settled(self, viewer: Viewer, portfolio_ids: Sequence[UUID], day: date, /) -> "list[Settled]":
+        """The cash of these portfolios, which were read under scope, at the end of a day, by currency."""
+        ...
+
     async def store(self, balance: CashBalance) -> None:
         """Write a folded balance, with the next version if it differs."""
         ...

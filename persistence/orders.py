@@ -1,6 +1,6 @@
 """Orders and their fills."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -162,6 +162,11 @@ def _reserved() -> Any:
 
 
 RESERVED = _reserved()
+RESERVED_CASH = (
+    select(orders.c.portfolio_id, orders.c.currency, func.sum(orders.c.reserved_cash))
+    .where(orders.c.portfolio_id == any_(bindparam("keys", type_=UUIDS)), IS_OPEN)
+    .group_by(orders.c.portfolio_id, orders.c.currency)
+)
 HAS_OPEN = select(exists().where(orders.c.client_id == bindparam("client_id", type_=Uuid), IS_OPEN))
 EXPIRED = (
     select(orders.c.id)
@@ -238,6 +243,13 @@ class Orders(Listed[Order]):
         values = {"portfolio_id": portfolio_id, "currency": currency, "instrument_id": instrument_id}
         (row,) = await self.rows(RESERVED, viewer, **values)
         return row[0], row[1]
+
+    async def reserved_cash(
+        self, viewer: Viewer, portfolio_ids: Sequence[UUID]
+    ) -> Mapping[tuple[UUID, str], Decimal]:
+        """The cash that open orders of these portfolios reserve, by portfolio and currency."""
+        rows = await self.rows(RESERVED_CASH, viewer, keys=portfolio_ids)
+        return {(row[0], row[1]): row[2] for row in rows}
 
     async def has_open(self, viewer: Viewer, client_id: UUID) -> bool:
         """Whether a client has orders that are not final, drafts apart."""

@@ -10,6 +10,7 @@ import msgspec
 
 from domain.access import Viewer
 from domain.entities import Entity
+from domain.paging import Page, PageRequest
 from domain.parties import Party
 
 
@@ -177,6 +178,8 @@ class Clients(Protocol):
 
     async def one(self, viewer: Viewer, client_id: UUID) -> Client: ...  # noqa: D102 - the signature says it, here and below
     async def locked(self, viewer: Viewer, client_id: UUID) -> Client: ...  # noqa: D102
+    async def by_ids(self, viewer: Viewer, keys: Sequence[UUID]) -> list[Client]: ...  # noqa: D102
+    async def page(self, viewer: Viewer, request: PageRequest) -> Page[Client]: ...  # noqa: D102
     async def profile(self, viewer: Viewer, client_id: UUID) -> ClientProfile: ...  # noqa: D102
     async def parties_of(self, viewer: Viewer, client_ids: Sequence[UUID]) -> list[Party]: ...  # noqa: D102
     async def has_history(self, client_id: UUID) -> bool: ...  # noqa: D102

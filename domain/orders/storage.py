@@ -1,6 +1,6 @@
 """What orders need of storage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.access import Viewer
 from domain.orders.entities import Fill, Order
+from domain.paging import Page, PageRequest
 
 
 class Orders(Protocol):
@@ -15,6 +16,7 @@ class Orders(Protocol):
 
     async def one(self, viewer: Viewer, order_id: UUID) -> Order: ...  # noqa: D102 - the signature says it, here and below
     async def locked(self, viewer: Viewer, order_id: UUID) -> Order: ...  # noqa: D102
+    async def page(self, viewer: Viewer, request: PageRequest) -> Page[Order]: ...  # noqa: D102
     async def add(self, order: Order) -> None: ...  # noqa: D102
     async def replace(self, before: Order, after: Order) -> Order: ...  # noqa: D102
     async def fills_of(self, viewer: Viewer, order_ids: Sequence[UUID]) -> list[Fill]: ...  # noqa: D102
@@ -28,6 +30,10 @@ class Orders(Protocol):
         self, viewer: Viewer, portfolio_id: UUID, currency: str, instrument_id: UUID | None
     ) -> tuple[Decimal, Decimal]:
         """The cash in a currency and the units of an instrument that open orders of a portfolio reserve."""
+        ...
+
+    async def reserved_cash(self, viewer: Viewer, portfolio_ids: Sequence[UUID]) -> Mapping[tuple[UUID, str], Decimal]:
+        """The cash that open orders of these portfolios reserve, by portfolio and currency."""
         ...
 
     async def take_due(self, checked_before: datetime, now: datetime, most: int) -> list[UUID]:

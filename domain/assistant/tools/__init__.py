@@ -28,7 +28,15 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class ToolFailed(Exception):  # noqa: N818 - it is told to the model, which may try otherwise
-    """The arguments cannot be read, or nothing fits them; the message says what to do about it."""
+    """The arguments cannot be read, or nothing fits them; the message says what to do about it.
+
+    `clients` are those whom the message names: as for what was found, it is decided by them who may read what follows.
+    """
+
+    def __init__(self, message: str, clients: frozenset[UUID] = frozenset()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.clients = clients
 
 
 class Tool(msgspec.Struct, Generic[A], frozen=True):
