@@ -17,10 +17,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from domain.assistant.answering import ModelAssistant
+from domain.assistant.models.embedded import EmbeddedModel
+from domain.assistant.prompting import ContextWindow
 from domain.clock import Clock, system_clock
 from domain.entities import IdMaker
 from domain.identity import Admissions, Passwords, Tokens
 from domain.identity.links import Links
+from domain.office import RUNS
 from domain.orders.terms import ApprovalLimits
 from domain.providers import opening as providers
 from domain.transactions import LargeAmounts
@@ -35,6 +39,7 @@ from graph.http.meters import EXPOSED
 from graph.http.schema import Schema
 from graph.limits import Limits
 from graph.metrics import Metrics, MetricsPage, names_in
+from graph.model_settings import opened_model
 from graph.observing import Observer, Observing
 from graph.office import Gateways
 from graph.rate_settings import RateStorage
@@ -47,6 +52,7 @@ from graph.traces import Traces
 from graph.worker import Pace, Worker
 from persistence.audit import keep_sealing
 from persistence.bell import Bell
+from persistence.conversations.pen import Pen
 from persistence.database import Database
 from persistence.doors import Doors
 from persistence.housekeeping import keep_house
@@ -77,9 +83,12 @@ async def open_services(
             in_sessions=settings.paper_in_sessions,
         )
         observer = _observer(settings, database, stack)
+        ids = IdMaker()
+        model = await stack.enter_async_context(opened_model(settings, EmbeddedModel(pace=settings.embedded_pace)))
+        pen = Pen(database, bell, clock)
         tokens = Tokens(settings.signing_secret(home), settings.lives, settings.older_signing_secrets)
         yield Services(
-            doors=Doors(database, bell, clock=clock, ids=IdMaker(), ring=settings.key_ring(home)),
+            doors=Doors(database, bell, clock=clock, ids=ids, ring=settings.key_ring(home)),
             tokens=tokens,
             admissions=Admissions(tokens, settings.second_factor_roles),
             passwords=Passwords(),
@@ -90,6 +99,7 @@ async def open_services(
                 mail=settings.mail(settings.mail_directory),
                 links=Links(settings.signing_secret(home), settings.link_base, settings.older_signing_secrets),
                 kyc_notice=settings.kyc_notice,
+                assistant=ModelAssistant(model, pen, ContextWindow(settings.context_tokens), ids.make),
             ),
             registration=settings.registration,
             retention_years=settings.kept_years,
@@ -210,6 +220,10 @@ def _trusted(settings: Settings, schema: Schema) -> Mapping[str, str]:
     return documents
 
 
+# A run of a killed server is taken up again within so long, and a poll.
+RUN_HEARTBEAT: Final = timedelta(seconds=10)
+
+
 def make_worker(settings: Settings, services: Services, *, elected: bool) -> Worker:
     """What runs jobs and schedules; one that is `elected` waits until no other elected one does."""
     pace = Pace(heartbeat=timedelta(seconds=settings.job_heartbeat))
@@ -220,6 +234,20 @@ def make_worker(settings: Settings, services: Services, *, elected: bool) -> Wor
         pace=pace,
         elected=elected,
         connections=connections,
+        observer=services.observer,
+    )
+
+
+def make_answerer(settings: Settings, services: Services) -> Worker:
+    """What carries out the runs of conversations: one in each process, for many take long at once."""
+    return Worker(
+        services.doors,
+        services.gateways,
+        jobs=RUNS,
+        schedules=(),
+        pace=Pace(heartbeat=RUN_HEARTBEAT, poll=timedelta(seconds=1)),
+        at_once=settings.runs_at_once,
+        connections=max(1, settings.database_pool // 2),
         observer=services.observer,
     )
 
@@ -241,11 +269,12 @@ async def _beside(
     if seat is None or seat.first:
         tasks.append(asyncio.create_task(keep_house(doors.database, doors.clock)))
     worker = make_worker(settings, services, elected=True)
-    working = asyncio.create_task(worker.run()) if settings.jobs is Background.SERVER else None
+    workers = [worker, make_answerer(settings, services)] if settings.jobs is Background.SERVER else []
+    working = [asyncio.create_task(each.run()) for each in workers]
     yield
-    worker.stop()
-    if working:
-        await working
+    for each in workers:
+        each.stop()
+    await asyncio.gather(*working)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -54,6 +54,8 @@ class ModelSettings(BaseSettings):
     openai_base_url: Annotated[str, AfterValidator(_base)] | None = None
     openai_model: str | None = None
     assistant_fallback: bool = True
+    embedded_pace: Annotated[float, Field(ge=0, le=1)] = 0.02
+    runs_at_once: Annotated[int, Field(ge=2, le=1_000)] = 100
     context_tokens: Annotated[int, Field(ge=SMALLEST_CONTEXT, le=2_000_000)] = 32_000
 
     @model_validator(mode="after")

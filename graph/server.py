@@ -15,7 +15,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from graph import logs
-from graph.app import make_app, make_worker, open_services
+from graph.app import make_answerer, make_app, make_worker, open_services
 from graph.context import Services
 from graph.demo_firm import DEMO_PASSWORD, demo_sign_ins
 from graph.graphiql import DemoSignIn
@@ -97,20 +97,25 @@ async def work(settings: Settings) -> int:
     async with database(settings) as place:
         await migrate(place.url)
         async with open_services(settings, place.url, place.home) as services:
-            worker = make_worker(settings, services, elected=False)
+            workers = [make_worker(settings, services, elected=False), make_answerer(settings, services)]
             for each in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(each, worker.stop)
+                asyncio.get_running_loop().add_signal_handler(each, _stop, workers)
             print("Steward is working in the background. Ctrl-C stops it.", flush=True)  # noqa: T201 - for whoever started it
             with _metrics(settings, services.observer.metrics.registry):
-                await _beside_worker(services, worker)
+                await _beside_workers(services, workers)
     return 0
 
 
-async def _beside_worker(services: Services, worker: Worker) -> None:
-    """Work until the worker is stopped, and seal the audit trail meanwhile: there may be no server that does."""
+def _stop(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        worker.stop()
+
+
+async def _beside_workers(services: Services, workers: Sequence[Worker]) -> None:
+    """Work until the workers are stopped, and seal the audit trail meanwhile: there may be no server that does."""
     sealing = asyncio.create_task(keep_sealing(services.doors.database, services.doors.clock))
     try:
-        await worker.run()
+        await asyncio.gather(*(worker.run() for worker in workers))
     finally:
         sealing.cancel()
         await asyncio.gather(sealing, return_exceptions=True)

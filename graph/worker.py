@@ -22,7 +22,7 @@ from pgqueuer.domain.models import Job as QueuedJob
 
 from domain.errors import Fault, Refusal
 from domain.jobs import TOPIC, Job, Schedule, job_name
-from domain.office import JOBS, SCHEDULES
+from domain.office import JOBS, RUNS, SCHEDULES
 from graph.observing import Observer
 from graph.office import Gateways, Office
 from persistence import jobs as queue
@@ -35,8 +35,9 @@ log = logging.getLogger("steward.jobs")
 ELECTION: Final = 7_839_274
 # pgqueuer looks for further jobs when so many of this process are done, or every tenth of a second.
 AT_ONCE: Final = 20
-BATCH: Final = AT_ONCE // 2
 LONGEST_PAUSE: Final = 30.0
+# By whichever worker.
+KNOWN: Final = tuple(map(job_name, (*JOBS, *RUNS)))
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -148,6 +149,7 @@ class Worker:
         schedules: Sequence[Schedule] = SCHEDULES,
         pace: Pace = PACE,
         elected: bool = False,
+        at_once: int = AT_ONCE,
         connections: int = 4,
         observer: Observer | None = None,
     ) -> None:
@@ -158,6 +160,7 @@ class Worker:
         self._jobs = {job_name(job): job for job in jobs}
         self._schedules = schedules
         self._elected = elected
+        self._at_once = at_once
         self._turns = asyncio.Semaphore(connections)
         self._running: set[asyncio.Task[object]] = set()
         self._stopping = asyncio.Event()
@@ -219,7 +222,7 @@ class Worker:
             if self._elected and not await self._won(connection):
                 return
             store = queue.queries(connection)
-            for name, count in await queue.unknown(store, list(self._jobs)):
+            for name, count in await queue.unknown(store, KNOWN):
                 log.warning("%d of %s wait, a job that this version does not know", count, name)
             await self._work(store)
 
@@ -246,8 +249,8 @@ class Worker:
         managing = asyncio.create_task(
             manager.run(
                 dequeue_timeout=pace.poll,
-                batch_size=BATCH,
-                max_concurrent_tasks=AT_ONCE,
+                batch_size=self._at_once // 2,
+                max_concurrent_tasks=self._at_once,
                 shutdown_on_listener_failure=True,
                 heartbeat_timeout=pace.heartbeat,
                 log_aggregation_interval=timedelta(0),

@@ -17,7 +17,8 @@ import msgspec
 
 from domain.access import Viewer
 from domain.assistant.models import Ask, Call, Focus, Line, Model, ModelDown, ModelRefused, Speaker, Spent, Text
-from domain.assistant.tools import Found, Toolbox, ToolFailed
+from domain.assistant.tools import Found, ToolFailed
+from domain.assistant.tools.registry import TOOLS, line_of, look_up, spec_of
 from domain.conversations import blocks as content
 from domain.conversations import runs
 from domain.conversations.entities import (
@@ -37,7 +38,7 @@ from domain.conversations.entities import (
 )
 from domain.conversations.looking import still_there
 from domain.conversations.runs import RunLost, held
-from domain.errors import Fault, NotFound, Unauthenticated, Unavailable
+from domain.errors import Fault, Unauthenticated, Unavailable
 from domain.jobs import Office
 from domain.work import Work
 
@@ -47,6 +48,7 @@ log = logging.getLogger("steward.assistant")
 MOST_ROUNDS: Final = 8
 MOST_CALLS: Final = 8
 MOST_EARLIER: Final = 100
+SPECS: Final = tuple(map(spec_of, TOOLS))
 ENDS: Final = {
     Unauthenticated: RunError.SESSION_ENDED,
     ModelDown: RunError.MODEL_DOWN,
@@ -98,10 +100,11 @@ class Situation(msgspec.Struct, frozen=True):
     said: str
     focus: tuple[Focus, ...]
     viewer: Viewer
+    user_name: str
 
 
-# What makes the lines of a prompt, up to the question: the system's words, and as much of what was said as fits.
-Prompting: TypeAlias = Callable[[Situation, datetime], tuple[Line, ...]]
+# What makes the lines of a prompt: the system's words, and as much of what was said, the tools' rounds last, as fits.
+Prompting: TypeAlias = Callable[[Situation, Sequence[Line], datetime], tuple[Line, ...]]
 
 
 async def survey(work: Work, viewer: Viewer, run: Run) -> Situation:
@@ -122,43 +125,51 @@ async def survey(work: Work, viewer: Viewer, run: Run) -> Situation:
         said,
         tuple(Focus(each.ref, each.name) for each in looked),
         viewer,
+        (await work.identities.user(viewer.user_id)).name,
     )
 
 
-async def use_tool(work: Work, viewer: Viewer, run: Run, box: Toolbox, use: ToolUse) -> tuple[ToolUse, int]:
+async def use_tool(work: Work, viewer: Viewer, run: Run, use: ToolUse) -> tuple[ToolUse, int]:
     """Call a tool and store what came of it, once; gives it, and how many blocks the answer has by then.
 
     In one transaction, so that a tool that was called has been noted. Raises RunLost.
     """
     await held(work, run)
     message = await work.messages.known(run.message_id)
-    found = await _found(work, viewer, box, use)
-    used = msgspec.structs.replace(use, facts=_facts(found), failed=isinstance(found, str), used_at=work.now)
+    found = await _found(work, viewer, use)
+    failed = isinstance(found, ToolFailed)
+    used = msgspec.structs.replace(use, facts=_facts(found), failed=failed, used_at=work.now)
     await work.runs.use(used)
-    if isinstance(found, str):
-        return used, len(content.read(message.blocks))
+    # Before anything that is said of them: a failure too may name clients.
     await work.messages.mention(message, found.clients)
-    if not found.blocks:
+    added = () if isinstance(found, ToolFailed) else found.blocks
+    if not added:
         return used, len(content.read(message.blocks))
-    whole = [*await runs.settled(work, message), *found.blocks]
+    whole = [*await runs.settled(work, message), *added]
     await work.messages.change(msgspec.structs.replace(message, blocks=content.stored(whole)))
-    for place in range(len(whole) - len(found.blocks), len(whole)):
+    for place in range(len(whole) - len(added), len(whole)):
         work.append(stream_of(run.conversation_id), EventKind.BLOCK_ADDED, message.id, place)
     return used, len(whole)
 
 
-async def _found(work: Work, viewer: Viewer, box: Toolbox, use: ToolUse) -> Found | str:
+async def _found(work: Work, viewer: Viewer, use: ToolUse) -> Found | ToolFailed:
     """What a tool has found, or why it has not."""
     try:
-        return await box.run(work, viewer, Call(use.call_id, use.name, use.arguments))
+        return await look_up(work, viewer, Call(use.call_id, use.name, use.arguments))
     except ToolFailed as failure:
-        return str(failure)
-    except NotFound:
-        return "There is no such object."
+        return failure
 
 
-def _facts(found: Found | str) -> str:
-    return found if isinstance(found, str) else _JSON.encode(found.facts).decode()
+def _facts(found: Found | ToolFailed) -> str:
+    return found.message if isinstance(found, ToolFailed) else _JSON.encode(found.facts).decode()
+
+
+def _line(call: Call) -> str:
+    """What is being looked up, whatever the arguments are like."""
+    try:
+        return line_of(call)
+    except ToolFailed:
+        return "Looking something up"
 
 
 class Answering:
@@ -171,7 +182,6 @@ class Answering:
         self._run = run
         self._situation = situation
         self._uses = list(situation.uses)
-        self._focus = list(situation.focus)
         self._spent: list[Spent] = []
         self._block = len(content.read(situation.answer.blocks))
         # All of the block that is being written, and what of it was said since tools were called.
@@ -213,13 +223,13 @@ class Answering:
         return calls
 
     def _next(self) -> Ask:
-        tools = self._assistant.box.specs if self._round < MOST_ROUNDS else ()
+        tools = SPECS if self._round < MOST_ROUNDS else ()
         viewer, now = self._situation.viewer, self._office.now
         return Ask(
-            lines=(*self._assistant.prompting(self._situation, now), *_rounds(self._uses)),
+            lines=self._assistant.prompting(self._situation, _rounds(self._uses), now),
             tools=tools,
             said=self._said,
-            focus=tuple(self._focus),
+            focus=self._situation.focus,
             today=viewer.today(now),
             locale=viewer.locale,
         )
@@ -234,7 +244,7 @@ class Answering:
         self._nib.write(Telling(self._block, text, state=state))
 
     async def _use(self, call: Call, position: int, said: str) -> None:
-        line = self._assistant.box.line(call)
+        line = _line(call)
         self._tell(state=AgentState.TOOL_CALL, text=line)
         await self._nib.written()
         use = ToolUse(
@@ -252,7 +262,7 @@ class Answering:
             failed=False,
             used_at=self._office.now,
         )
-        used, blocks = await self._office.write_as(self._run.session_id, use_tool, self._run, self._assistant.box, use)
+        used, blocks = await self._office.write_as(self._run.session_id, use_tool, self._run, use)
         self._uses.append(used)
         if blocks > self._block:
             # What was said so far is settled, and a new text begins.
@@ -293,11 +303,8 @@ def _usage(spent: Sequence[Spent]) -> Usage:
 class ModelAssistant:
     """Answers by a language model and its tools: `domain.conversations.runs.Assistant`."""
 
-    def __init__(
-        self, model: Model, box: Toolbox, pen: Pen, prompting: Prompting, new_id: Callable[[datetime], UUID]
-    ) -> None:
+    def __init__(self, model: Model, pen: Pen, prompting: Prompting, new_id: Callable[[datetime], UUID]) -> None:
         self.model = model
-        self.box = box
         self.pen = pen
         self.prompting = prompting
         self.new_id = new_id

@@ -1,13 +1,13 @@
 """Tools: what a model may look up, as the user who asks, so that it never sees what that user does not."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from domain.access import Viewer
-from domain.assistant.models import Call, Focus, ToolSpec
+from domain.assistant.models import Focus
 from domain.conversations.blocks import AnyBlock
 from domain.work import Work
 
@@ -50,20 +50,3 @@ class Tool(msgspec.Struct, Generic[A], frozen=True):
     arguments: type[A]
     line: Callable[[A], str]
     call: Callable[[Work, Viewer, A], Awaitable[Found]]
-
-
-class Toolbox(Protocol):
-    """The tools that an agent has."""
-
-    @property
-    def specs(self) -> tuple[ToolSpec, ...]:
-        """The tools as models are told of them."""
-        ...
-
-    def line(self, call: Call) -> str:
-        """What is being looked up, in words for people, whatever the arguments are like."""
-        ...
-
-    async def run(self, work: Work, viewer: Viewer, call: Call) -> Found:
-        """Call a tool as the viewer. Raises ToolFailed."""
-        ...

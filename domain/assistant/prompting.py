@@ -1,0 +1,76 @@
+"""The lines that a model is shown: what the office tells it, and as much of the conversation as fits."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from domain.assistant.answering import Situation
+from domain.assistant.models import Line, Speaker
+from domain.assistant.prompts import prompt
+from domain.assistant.tokens import counter
+from domain.assistant.window import window
+from domain.conversations import blocks as content
+from domain.conversations.blocks import AnyBlock
+from domain.conversations.entities import Message, MessageRole, known_of
+
+SPEAKERS: Final = {
+    MessageRole.USER: Speaker.USER,
+    MessageRole.ASSISTANT: Speaker.ASSISTANT,
+    MessageRole.SYSTEM: Speaker.SYSTEM,
+    MessageRole.TOOL: Speaker.ASSISTANT,
+}
+NOTHING: Final = "nothing in particular"
+# As many rows of a table that was shown before as a model needs to know what "the second one" is.
+MOST_ROWS: Final = 20
+
+
+class ContextWindow:
+    """Makes the lines of a prompt, within a budget of tokens."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+
+    def __call__(self, situation: Situation, rounds: Sequence[Line], now: datetime) -> tuple[Line, ...]:
+        """System and profile first, then what was said last, the question and the tools' rounds always. Raises nothing.
+
+        `rounds` are the calls of tools for this very answer, and what they have found.
+        """
+        head = [Line(Speaker.SYSTEM, system_text(situation, now))]
+        said = [*situation.earlier, situation.question]
+        lines = [line for message in said if (line := line_of(message)).text]
+        return window(head, [*lines, *rounds], budget=self._budget, count=counter())
+
+
+def system_text(situation: Situation, now: datetime) -> str:
+    """What the general agent is told before anything else."""
+    viewer = situation.viewer
+    looked = "; ".join(f"{each.name} ({each.ref})" for each in situation.focus)
+    return prompt("general").render(
+        user=situation.user_name,
+        role=viewer.role.value,
+        locale=viewer.locale,
+        today=viewer.today(now).isoformat(),
+        page=known_of(situation.question).context.page or NOTHING,
+        focus=looked or NOTHING,
+    )
+
+
+def line_of(message: Message) -> Line:
+    """A message as a model is shown it."""
+    text = "\n\n".join(filter(None, map(_words, content.read(message.blocks))))
+    return Line(SPEAKERS[message.role], text)
+
+
+def _words(block: AnyBlock) -> str:
+    match block:
+        case content.TextBlock():
+            return block.text
+        case content.TableBlock():
+            rows = [[column.name for column in block.columns], *block.rows[:MOST_ROWS]]
+            return "\n".join([f"[Table: {block.title}]", *(" | ".join(cell or "" for cell in row) for row in rows)])
+        case content.ChartBlock():
+            return f"[Chart: {block.title}]"
+        case content.ConfirmationBlock():
+            return f"[Confirmation: {block.summary}, {block.state.value}]"
+        case _:
+            return ""
