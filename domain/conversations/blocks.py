@@ -150,7 +150,7 @@ class ConfirmationBlock(Block, frozen=True, tag="confirmation"):
 
     id: UUID
     summary: str
-    operation: str
+    mutation: str
     input: dict[str, Any]
     state: ConfirmationState
     expires_at: datetime | None = None

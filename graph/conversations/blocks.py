@@ -174,7 +174,7 @@ class ConfirmationBlock(OfEntity):
 
     id: The confirmation's own id.
     summary: What would happen, in a sentence.
-    operation: The mutation that would be sent.
+    mutation: The mutation that would be sent.
     state: Whether somebody has answered.
     expires_at: Until when it can be confirmed.
     """
@@ -183,7 +183,7 @@ class ConfirmationBlock(OfEntity):
 
     id: UUID
     summary: str
-    operation: str
+    mutation: str
     state: ConfirmationState
     expires_at: datetime | None
 

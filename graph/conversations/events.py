@@ -87,7 +87,7 @@ class Status(OfAnswer, frozen=True):
 class Delta(OfAnswer, frozen=True):
     """Some further words."""
 
-    block: int
+    position: int
     start: int
     text: str
 
@@ -160,7 +160,7 @@ class TextDelta(ConversationUpdate):
     """Some further words of an answer.
 
     message_id: The answer.
-    block: The place of the text among the answer's blocks, from 0 on.
+    position: The place of the text among the answer's blocks, from 0 on.
     start: Where the words begin in that text, in UTF-16 units, as JavaScript counts; who has that much of the text
     already leaves out what it has.
     text: The words.
@@ -169,7 +169,7 @@ class TextDelta(ConversationUpdate):
     entity = Delta
 
     message_id: ID
-    block: int
+    position: int
     start: int
     text: str
 

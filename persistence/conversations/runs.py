@@ -18,7 +18,7 @@ from persistence.sql import Statement, columns
 OPEN: Final = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
 
 # One lock for each user, before those of rows: who counts a user's runs, or begins the next, is alone with them.
-SEATS: Final = Statement("select pg_advisory_xact_lock(hashtextextended('runs of ' || $1::text, 0))", ("user_id",), {})
+SEATS: Final = Statement("select pg_advisory_xact_lock(hashtextextended('runs of ' || $1::uuid, 0))", ("user_id",), {})
 IS_OPEN: Final = runs.c.status.in_(OPEN)
 LOCKED: Final = by_id(Run, runs, locking=True)
 # A vetted function: all of the user's, also those of messages that it sees no longer.

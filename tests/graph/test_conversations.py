@@ -1,0 +1,27 @@
+"""Conversations: what is said, and how the answer grows."""
+
+from domain.office import RUNS
+from graph.context import Services
+from tests.factories.firm import Make
+from tests.support.gql import Gql
+from tests.support.served import Served, socket_to
+from tests.support.talking import FOLLOW, message, say, until_end
+from tests.support.worker import working
+
+
+async def test_an_answer_grows_before_ones_eyes(make: Make, gql: Gql, live: Served, services: Services) -> None:
+    advisor = await make.advisor(clients=2)
+    started = await gql.as_(advisor).change("startConversation", "conversation { id title eventsCursor }")
+    conversation = started["conversation"]
+    async with working(services, RUNS), socket_to(live, advisor.token) as socket:
+        await socket.subscribe(FOLLOW, conversation=conversation["id"], after=conversation["eventsCursor"])
+        sent = await say(gql, advisor, "What can you do?", conversationId=conversation["id"])
+        assert sent["answer"]["blocks"] == []
+        heard = await until_end(socket)
+    assert heard.kinds[:2] == ["MessagePosted", "RunStarted"]
+    assert heard.kinds[-1] == "RunCompleted"
+    answer = sent["answer"]["id"]
+    told = heard.whole[answer]
+    assert told["blocks"] == [{"__typename": "TextBlock", "text": heard.text_of(answer)}]
+    assert await message(gql, advisor, answer) == told
+    assert told["run"]["status"] == "COMPLETED"
