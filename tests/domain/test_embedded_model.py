@@ -136,7 +136,11 @@ FIND_ASHA: Wish = ("find_client", {"text": "Asha Rao"})
             "Show the price of INFY and the holdings of Vikram Shah",
             [("find_client", {"text": "Vikram Shah"}), ("prices", {"instrument": "INFY"})],
         ),
+        ("Did the orders close for Asha Rao?", [FIND_ASHA]),
+        ("Holdings of “new share trust”", [("find_client", {"text": "new share trust"})]),
+        ("Cash of:\nAsha Rao\nVikram Shah", [FIND_ASHA, ("find_client", {"text": "Vikram Shah"})]),
         # None of these is for a tool.
+        ("Is she trading much?", []),
         ("Hello!", []),
         ("Thanks a lot", []),
         ("What can you do?", []),
