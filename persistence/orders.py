@@ -244,9 +244,7 @@ class Orders(Listed[Order]):
         (row,) = await self.rows(RESERVED, viewer, **values)
         return row[0], row[1]
 
-    async def reserved_cash(
-        self, viewer: Viewer, portfolio_ids: Sequence[UUID]
-    ) -> Mapping[tuple[UUID, str], Decimal]:
+    async def reserved_cash(self, viewer: Viewer, portfolio_ids: Sequence[UUID]) -> Mapping[tuple[UUID, str], Decimal]:
         """The cash that open orders of these portfolios reserve, by portfolio and currency."""
         rows = await self.rows(RESERVED_CASH, viewer, keys=portfolio_ids)
         return {(row[0], row[1]): row[2] for row in rows}
