@@ -136,6 +136,9 @@ FIND_ASHA: Wish = ("find_client", {"text": "Asha Rao"})
             "Show the price of INFY and the holdings of Vikram Shah",
             [("find_client", {"text": "Vikram Shah"}), ("prices", {"instrument": "INFY"})],
         ),
+        ("Did the orders close for Asha Rao?", [FIND_ASHA]),
+        ("Holdings of “new share trust”", [("find_client", {"text": "new share trust"})]),
+        ("Cash of:\nAsha Rao\nVikram Shah", [FIND_ASHA, ("find_client", {"text": "Vikram Shah"})]),
         # None of these is for a tool.
         ("Hello!", []),
         ("Thanks a lot", []),
@@ -158,6 +161,7 @@ async def test_a_question_calls_the_tools_that_it_asks_for(question: str, expect
         ("What do I hold?", (), [("holdings", {})]),
         ("my cash", (), [("cash", {})]),
         ("my pending orders", (), [("orders", {"open_only": True})]),
+        ("Is she trading much?", (*ON_ASHA, Focus(TCS, "TCS")), []),
         ("What is its price?", ON_ASHA, []),
     ],
 )

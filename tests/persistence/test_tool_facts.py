@@ -20,9 +20,6 @@ async def desk(stage: Stage) -> Inquiry:
     return await Inquiry.open(stage)
 
 
-# Holdings
-
-
 async def in_two_currencies(desk: Inquiry) -> tuple[Instrument, Instrument]:
     """100 shares at 1,600 rupees and 10 at 200 dollars, where 1 dollar is 80 rupees; 32,000 rupees in cash."""
     await desk.make.connection.execute("delete from fx_rates")
@@ -124,13 +121,19 @@ async def test_many_holdings_are_cut_to_the_largest_and_the_others_counted(desk:
     assert abs(sum((weight for _, weight in points(pie)), Decimal(0)) - 1) < Decimal("0.00000001")
 
 
+async def test_no_pie_is_drawn_of_what_is_overdrawn(desk: Inquiry) -> None:
+    await ledger.position(desk.make, desk.portfolio, await desk.share("100"))
+    await ledger.cash(desk.make, desk.portfolio, "-250")
+    found = await desk.look("holdings", of=ref("portfolio", desk.portfolio))
+    assert (found.facts["cash"], found.facts["value"]) == ("-250.00", "750.00")
+    assert found.facts["positions"][0]["weight"] == "1.3333333333"
+    assert charts(found) == []
+
+
 async def test_who_holds_nothing_gets_no_table(desk: Inquiry) -> None:
     found = await desk.look("holdings", of=ref("client", desk.client))
     assert (found.facts["positions"], found.facts["value"], found.blocks) == ([], "0.00", ())
     assert found.clients == {desk.client.id}
-
-
-# Orders
 
 
 async def test_orders_are_told_the_latest_first(desk: Inquiry) -> None:
@@ -257,9 +260,6 @@ async def test_many_orders_are_cut_to_the_latest_and_the_others_counted(desk: In
     assert (len(few.facts["orders"]), few.facts["left_out"], len(table(few).rows)) == (20, 33, 20)
 
 
-# Cash
-
-
 async def test_cash_is_what_has_settled_what_is_to_come_and_what_is_free(desk: Inquiry) -> None:
     user = desk.advisor.user
     second = await desk.make.portfolio(desk.client)
@@ -270,21 +270,22 @@ async def test_cash_is_what_has_settled_what_is_to_come_and_what_is_free(desk: I
     share = await desk.share()
     for status, reserved in ((OrderStatus.SUBMITTED, "300"), (OrderStatus.PENDING_APPROVAL, "100")):
         await trading.order(desk.make, desk.portfolio, share, user, status=status, reserved_cash=Decimal(reserved))
+    await trading.order(desk.make, second, share, user, reserved_cash=Decimal("0.25"))
     found = await desk.look("cash", of=ref("client", desk.client))
     names = ("currency", "settled", "unsettled", "total", "reserved", "available")
     totals = [tuple(each[name] for name in names) for each in found.facts["totals"]]
     assert totals == [
-        ("INR", "1500.25", "50.00", "1550.25", "400.00", "1150.25"),
+        ("INR", "1500.25", "50.00", "1550.25", "400.25", "1150.00"),
         ("USD", "7.00", "0.00", "7.00", "0.00", "7.00"),
     ]
     balances = [(each["portfolio"]["name"], *(each[name] for name in names)) for each in found.facts["balances"]]
     assert balances == [
         (desk.portfolio.name, "INR", "1000.00", "50.00", "1050.00", "400.00", "650.00"),
-        (second.name, "INR", "500.25", "0.00", "500.25", "0.00", "500.25"),
+        (second.name, "INR", "500.25", "0.00", "500.25", "0.25", "500.00"),
         (second.name, "USD", "7.00", "0.00", "7.00", "0.00", "7.00"),
     ]
     assert found.facts["as_of"] == str(desk.today)
-    assert column(found, "Available") == ["650.00", "500.25", "7.00"]
+    assert column(found, "Available") == ["650.00", "500.00", "7.00"]
     assert found.clients == {desk.client.id}
     assert found.facts["left_out"] == 0
     alone = await desk.look("cash", of=ref("portfolio", second))
@@ -302,9 +303,6 @@ async def test_many_balances_are_cut_and_the_totals_are_of_all(desk: Inquiry) ->
 async def test_who_has_no_cash_gets_no_table(desk: Inquiry) -> None:
     found = await desk.look("cash", of=ref("client", desk.client))
     assert (found.facts["totals"], found.facts["balances"], found.blocks) == ([], [], ())
-
-
-# Prices
 
 
 async def test_prices_are_found_by_id_symbol_isin_or_name(desk: Inquiry) -> None:

@@ -50,9 +50,6 @@ async def test_nobody_found_is_no_failure(desk: Inquiry) -> None:
     assert "word" in (await desk.failed("find_client", text="?!")).message
 
 
-# Whose data
-
-
 ABOUT_CLIENTS = ["holdings", "orders", "cash"]
 
 
@@ -141,9 +138,6 @@ async def test_an_id_of_something_else_is_told_as_such(desk: Inquiry) -> None:
     assert "something else" in (await desk.failed("prices", instrument=ref("client", desk.client))).message
 
 
-# Calls
-
-
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
@@ -155,6 +149,7 @@ async def test_an_id_of_something_else_is_told_as_such(desk: Inquiry) -> None:
         ("find_client", '{"text": "x"', "not valid JSON"),
         ("find_client", "text = x", "not valid JSON"),
         ("find_client", '{"text": "\\ud800"}', "not valid JSON"),
+        ("find_client", '{"text": "\ud800"}', "not valid JSON"),
         ("find_client", "[" * 100_000, "schema"),
         ("holdings", '["client_1"]', "Expected `object`"),
         ("holdings", f'{{"of": "{"x" * 201}"}}', "length"),
@@ -185,6 +180,7 @@ def test_a_tool_is_described_by_one_schema_that_stands_alone() -> None:
         assert (spec.schema["type"], spec.schema["additionalProperties"]) == ("object", False)
         assert all(each["description"] for each in spec.schema["properties"].values())
     statuses = spec_of(TOOLS[2]).schema["properties"]["statuses"]
+    assert "description" not in statuses["items"]
     assert set(statuses["items"]["enum"]) == {status.value for status in OrderStatus}
 
 

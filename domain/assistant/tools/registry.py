@@ -52,7 +52,7 @@ def _read(call: Call) -> tuple[Tool[Any], msgspec.Struct]:
         return tool, msgspec.json.decode(call.arguments.strip() or "{}", type=tool.arguments)
     except msgspec.ValidationError as error:
         raise ToolFailed(f"The arguments of {tool.name} do not fit its schema: {error}.") from error
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise ToolFailed(f"The arguments of {tool.name} are not valid JSON: give one JSON object.") from error
 
 

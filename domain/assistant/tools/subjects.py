@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.access import Sight, Viewer
+from domain.access import Viewer
 from domain.assistant.models import Focus
 from domain.assistant.tools import ToolFailed
 from domain.assistant.tools.facts import MOST_COUNTED, Whose, focus_on, named, ref
@@ -123,7 +123,7 @@ def _ref(text: str) -> Ref | None:
 
 async def _own(work: Work, viewer: Viewer) -> Client:
     """The only client whom an end client sees: staff have no wealth of their own here."""
-    own = await work.clients.by_ids(viewer, viewer.client_ids) if viewer.sight is Sight.CLIENTS else []
+    own = await work.clients.by_ids(viewer, viewer.client_ids)
     if len(own) == 1:
         return own[0]
     if own:

@@ -26,7 +26,7 @@ class Outcome(msgspec.Struct, frozen=True):
         """What the tool has found; none if it has failed."""
         try:
             return msgspec.json.decode(self.text, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError):
+        except msgspec.DecodeError:
             return None
 
     @property

@@ -113,18 +113,16 @@ def _possessive(text: str, end: int) -> bool:
 
 
 def _wanted(words: Sequence[_Word], folded: set[str]) -> tuple[Wanted, ...]:
-    """What is asked for, in the order of the question; clients are only looked for where nothing else is wanted."""
+    """What is asked for, in the order of the question."""
     found = dict.fromkeys(WANTED[word.folded] for word in words if word.folded in WANTED)
     if "trading" in folded and "at" not in folded:
         found.pop(Wanted.PRICES, None)
     if Wanted.PRICES in found and not folded & {"portfolio", "portfolios", "holdings", "hold", "own", "owns"}:
         # The worth of an instrument is its price.
         found.pop(Wanted.HOLDINGS, None)
-    # An order that was closed, or bought at a price, is an order; so is the cash that was bought with.
+    # What closes there is the order.
     if Wanted.ORDERS in found and {"price", "prices", "quote", "quotes"}.isdisjoint(folded):
         found.pop(Wanted.PRICES, None)
-    if set(found) - {Wanted.CLIENT}:
-        found.pop(Wanted.CLIENT, None)
     return tuple(found)
 
 
