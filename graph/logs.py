@@ -18,7 +18,7 @@ from graph.masking import masked_event
 from graph.running import running
 
 # Libraries that tell of each request or step; their warnings are heard.
-TALKATIVE: Final = ("alembic", "asyncio", "httpcore", "httpcore2", "httpx", "httpx2", "uvicorn")
+TALKATIVE: Final = ("alembic", "asyncio", "httpcore", "httpcore2", "httpx", "httpx2", "openai", "uvicorn")
 # For how many seconds lines wait for others.
 MOMENT: Final = 0.05
 # What stands first in a line of text; all else follows as key=value.

@@ -199,6 +199,15 @@ async def test_endpoints_stand_in_for_each_other_over_the_wire() -> None:
         assert good.asked[0].messages[-2] == {"role": "assistant", "content": "Asha Rao "}
 
 
+async def test_connections_are_given_back_at_the_end() -> None:
+    async with speaking(LanguageModel(says("Yes."))) as server:
+        async with opened([server.endpoint()]) as model:
+            pass
+        with pytest.raises(RuntimeError, match="closed"):
+            await pieces_of(model)
+        assert not server.asked
+
+
 async def test_the_last_resort_stands_in_for_endpoints_and_without_them_is_all() -> None:
     resort = Scripted("embedded", Text("By rules."))
     async with speaking(LanguageModel(fails(404))) as server, opened([server.endpoint()], resort) as model:

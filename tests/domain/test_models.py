@@ -32,6 +32,7 @@ from tests.support.language_model import (
     End,
     LanguageModel,
     Reply,
+    Rule,
     Waits,
     Want,
     breaks_off,
@@ -146,6 +147,16 @@ async def test_nothing_of_the_environment_is_sent(monkeypatch: pytest.MonkeyPatc
     async with spoken(says("Yes."), key=None) as there:
         await there.pieces()
         assert "elsewhere" not in str(there.server.asked[0].headers)
+
+
+async def test_a_proxy_of_the_environment_does_not_see_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with speaking(LanguageModel(says("I am the proxy."))) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        async with spoken(says("Yes.")) as there:
+            assert await there.text() == "Yes."
 
 
 async def test_calls_are_put_together_from_their_pieces() -> None:
@@ -441,3 +452,16 @@ async def test_a_shape_of_a_model_that_is_down_is_not_given() -> None:
 async def test_the_last_usage_counts() -> None:
     async with spoken(Reply((*words("Yes."), usage(1, 1), chunk({}, "stop"), usage(11, 9)))) as there:
         assert (await there.pieces())[-1] == Spent("tests", 11, 9)
+
+
+async def test_without_a_script_the_server_goes_by_its_rules() -> None:
+    async with spoken() as there:
+        there.server.rules.append(Rule("Asha", "find_clients", {"name": "Asha"}))
+        there.server.shapes["Intent"] = {"name": "find", "sure": 1}
+        (call, _) = await there.pieces()
+        assert isinstance(call, Call)
+        assert (call.name, json.loads(call.arguments)) == ("find_clients", {"name": "Asha"})
+        found = (Line(Speaker.ASSISTANT, "", calls=(call,)), Line(Speaker.TOOL, '{"found": 1}', call_id=call.id))
+        assert await there.text(msgspec.structs.replace(ASK, lines=(*ASK.lines, *found))) == 'It says: {"found": 1}'
+        assert await there.text(msgspec.structs.replace(ASK, tools=())) == "I have nothing to add."
+        assert await there.model.structured(ASK, Intent) == Intent("find", 1.0)

@@ -100,6 +100,29 @@ def test_what_tools_have_found_since_the_question_is_shortened_with_its_calls_ke
     assert long.call_id == "2"
 
 
+def test_a_long_question_leaves_room_for_what_was_found_since() -> None:
+    found = [assistant("", "1"), result("1", "y" * 300)]
+    question, *rest = shown(user("x" * 10_000), *found, budget=1200)
+    assert halves(question.text)
+    assert rest == found
+
+
+def test_nothing_older_stands_where_something_newer_had_to_go() -> None:
+    call = Line(Speaker.ASSISTANT, "", calls=(Call("1", "find", "z" * 5000),))
+    assert shown(user("old"), user("q"), call, result("1"), budget=1200) == (user("q"),)
+
+
+def test_no_text_is_counted_twice() -> None:
+    seen: list[str] = []
+
+    def count(text: str) -> int:
+        seen.append(text)
+        return len(text)
+
+    window(HEAD, [user("a" * 500), assistant("b" * 3000), user("c" * 900)], budget=2000, count=count)
+    assert len(seen) == len(set(seen))
+
+
 def test_calls_and_results_of_the_past_go_together() -> None:
     lines = [user("q"), assistant("", "1"), result("1", "y" * 400), user("r")]
     assert shown(*lines, budget=cost(HEAD) + 60 + 2 * LINE) == (user("r"),)

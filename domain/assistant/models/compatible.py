@@ -1,7 +1,6 @@
 """A model at an endpoint that speaks OpenAI's protocol. Imported only where one is set, for its SDK takes long to."""
 
 import asyncio
-import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
@@ -212,8 +211,6 @@ class Onward:
 
 def client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     """The SDK's client of an endpoint: without its retries, for we have our own, and without redirects."""
-    # At its lowest level the SDK logs prompts, which hold clients' data.
-    logging.getLogger("openai").setLevel(logging.WARNING)
     timeout = openai.Timeout(endpoint.chunk_seconds, connect=endpoint.connect_seconds)
     common: dict[str, Any] = {
         # It wants one; an endpoint that needs none does not look at it.
