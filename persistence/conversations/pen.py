@@ -72,6 +72,7 @@ class Nib:
         self._pen = pen
         self._waiting = 0
         self._idle = asyncio.Event()
+        self._idle.set()
         self._fault: Exception | None = None
 
     def write(self, telling: Telling) -> None:
@@ -84,8 +85,7 @@ class Nib:
 
     async def written(self) -> None:
         """Wait until all is in the log. Raises RunLost, and Unavailable."""
-        while self._waiting and self._fault is None:
-            await self._idle.wait()
+        await self._idle.wait()
         if self._fault is not None:
             raise self._fault
 
@@ -93,7 +93,8 @@ class Nib:
         """Note that so much is in the log, or why it is not."""
         self._waiting -= count
         self._fault = self._fault or fault
-        self._idle.set()
+        if self._fault is not None or not self._waiting:
+            self._idle.set()
 
 
 class Pen:
