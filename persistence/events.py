@@ -8,7 +8,7 @@ order, so that two transactions that append to the same ones do not deadlock.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Text, any_, bindparam, func, select
@@ -17,7 +17,7 @@ from sqlalchemy.types import Uuid
 
 from domain.access import NOBODY, Viewer
 from domain.entities import Entity
-from persistence.metadata import MOMENT, TEXTS, table
+from persistence.metadata import MOMENT, TEXTS, UUIDS, table
 from persistence.repository import Repository
 from persistence.scope import SIGNED_IN, USER, Scope, common
 from persistence.sql import columns
@@ -101,6 +101,9 @@ BOUNDS = (
 )
 
 
+FIRST_OF = select(func.min(func.coalesce(events.c.since, events.c.seq))).where(
+    events.c.stream == bindparam("stream"), events.c.entity_id == any_(bindparam("entity_ids", type_=UUIDS))
+)
 LAST = select(event_streams.c.stream, event_streams.c.last).where(
     event_streams.c.stream == any_(bindparam("streams", type_=TEXTS))
 )
@@ -128,6 +131,11 @@ class Events(Repository):
         """The last number given in each of these streams; zero where none was."""
         given = {row[0]: row[1] for row in await self.rows(LAST, viewer, streams=streams)}
         return [(stream, given.get(stream, 0)) for stream in streams]
+
+    async def first_of(self, viewer: Viewer, stream: str, entity_ids: Sequence[UUID]) -> int | None:
+        """The first number that the log keeps something under of one of these; none if it keeps nothing."""
+        ((first,),) = await self.rows(FIRST_OF, viewer, stream=stream, entity_ids=entity_ids)
+        return cast("int | None", first)
 
     async def bounds(self, viewer: Viewer, stream: str) -> tuple[int, int]:
         """The last number given in a stream, and the first that the log still keeps."""

@@ -1,6 +1,7 @@
 """Following conversations: what their events tell, to whom, and until when."""
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -9,17 +10,18 @@ import strawberry
 from strawberry import ID
 
 from domain.conversations import blocks as content
-from domain.conversations import entities
+from domain.conversations import entities, verbs
 from domain.conversations.entities import EventKind, Step, stream_of
-from domain.errors import NotFound
+from domain.errors import CursorExpired, Invalid, NotFound, Refusal
 from graph.context import Context, Info
 from graph.conversations import events as told
 from graph.conversations.events import ConversationEvent
+from graph.conversations.mutations import SendMessageInput, post_of
 from graph.fanout import Batch, Happening, Look
 from graph.follow import Followed, StreamCursor
 from graph.ids import decode
 from persistence.conversations import Conversations, Messages, Runs
-from persistence.events import Event
+from persistence.events import Event, Events
 
 OF_STEPS: Final = frozenset({EventKind.TEXT_DELTA, EventKind.AGENT_STATUS})
 
@@ -154,6 +156,57 @@ async def _taking_part(context: Context, conversation_id: UUID, *, resumed: bool
     return conversation_id
 
 
+class Asking(Conversing):
+    """What is said, and then all that happens to its answer, from the question on."""
+
+    def __init__(self, context: Context, given: SendMessageInput, after: str | None) -> None:
+        super().__init__(context, self._said, after)
+        self._asker = context
+        self._given = given
+        self.sent: verbs.Sent | None = None
+
+    async def _said(self) -> UUID:
+        """Say it, once whatever is repeated; gives the conversation. Raises Invalid for what a rule declines."""
+        try:
+            self.sent = await self._asker.write(verbs.send, post_of(self._given))
+        except Refusal as refusal:
+            raise declined(refusal) from refusal
+        return self.sent.conversation.id
+
+    async def begin(self) -> int:
+        """The place before the question; raises CursorExpired where the log keeps nothing of its answer."""
+        place = await super().begin()
+        if self.resumed or self.sent is None:
+            return place
+        ids = [self.sent.question.id, self.sent.answer.id]
+        first = await self._asker.read(Events.first_of, stream_of(self.sent.conversation.id), ids)
+        if first is None:
+            raise CursorExpired
+        return first - 1
+
+    async def answered(self) -> AsyncIterator[told.Told]:
+        """What happens to the question and its answer, until that has ended."""
+        async with aclosing(self.__aiter__()) as happened:
+            async for event in happened:
+                if self._concerns(event):
+                    yield event
+                    if isinstance(event, told.Completed | told.Failed):
+                        return
+
+    def _concerns(self, event: told.Told) -> bool:
+        if self.sent is None:
+            return False
+        if isinstance(event, told.OfMessage):
+            return event.message.id in {self.sent.question.id, self.sent.answer.id}
+        return not isinstance(event, told.OfAnswer) or event.answer_id == self.sent.answer.id
+
+
+def declined(refusal: Refusal) -> Invalid:
+    """What a rule declines, where there is no payload to say so."""
+    path = ".".join(refusal.field)
+    return Invalid(f"{refusal.code.value}: {refusal.message}", ((path, f"{refusal.code.value}: {refusal.message}"),))
+
+
 AFTER: Final = (
     "The cursor of the last event that was seen. Without one, only new events come; with one older than the log keeps "
     "(30 days), CURSOR_EXPIRED: then read the conversation itself."
@@ -184,3 +237,18 @@ class ConversationSubscriptions:
             return await _taking_part(context, wanted, resumed=after is not None)
 
         return Conversing(context, opened, after)
+
+    @strawberry.subscription(
+        description="Say something and see the answer grow: `sendMessage` and `conversationEvents` in one. It tells of "
+        "this question and its answer alone, and completes when that has ended. Subscribed to again with the same "
+        "idempotency key, it goes on with the same answer, from the question or from `after` on.",
+        graphql_type=ConversationEvent,
+    )
+    async def ask(
+        self,
+        info: Info,
+        input: Annotated[SendMessageInput, strawberry.argument(description="What is said.")],
+        after: After = None,
+    ) -> AsyncIterable[told.Told]:
+        """Say something, and follow its answer."""
+        return Asking(info.context, input, after).answered()

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -154,7 +154,7 @@ class Feed(ABC):
     def listening(self) -> AbstractAsyncContextManager[asyncio.Event]:
         """An event that is set whenever the stream may have grown."""
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    async def __aiter__(self) -> AsyncGenerator[Any, None]:
         """What the field gives of each event, for the subscriber alone."""
         place, live = await self.begin(), False
         # The listener stands before the first look, so that nothing falls between the two.

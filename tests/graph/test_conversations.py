@@ -5,7 +5,7 @@ from graph.context import Services
 from tests.factories.firm import Make
 from tests.support.gql import Gql
 from tests.support.served import Served, socket_to
-from tests.support.talking import FOLLOW, message, say, until_end
+from tests.support.talking import ASK, FOLLOW, message, say, until_end
 from tests.support.worker import working
 
 
@@ -25,3 +25,21 @@ async def test_an_answer_grows_before_ones_eyes(make: Make, gql: Gql, live: Serv
     assert told["blocks"] == [{"__typename": "TextBlock", "text": heard.text_of(answer)}]
     assert await message(gql, advisor, answer) == told
     assert told["run"]["status"] == "COMPLETED"
+
+
+async def test_asking_is_sending_and_following_in_one(make: Make, live: Served, services: Services) -> None:
+    advisor = await make.advisor(clients=2)
+    given = {"content": "What can you do?", "idempotencyKey": "once"}
+    async with working(services, RUNS), socket_to(live, advisor.token) as socket:
+        await socket.subscribe(ASK, input=given)
+        first = await until_end(socket, "ask")
+        assert (await socket.receive())["type"] == "complete"
+        # The same question follows the same answer, of which the log keeps its end.
+        await socket.subscribe(ASK, input=given)
+        again = await until_end(socket, "ask")
+        assert (await socket.receive())["type"] == "complete"
+    assert first.kinds[:2] == ["MessagePosted", "RunStarted"]
+    (answer,) = first.whole
+    assert again.whole == first.whole
+    assert again.kinds == ["MessagePosted", "RunStarted", "RunCompleted"]
+    assert first.text_of(answer) == first.whole[answer]["blocks"][0]["text"]

@@ -37,7 +37,9 @@ __typename
 ... on ConversationDeleted {{ conversationId }}
 """
 FOLLOW: Final = f"""
-subscription ($conversation: ID!, $after: String) {{ conversationEvents(conversationId: $conversation, after: $after) {{ {EVENT} }} }}
+subscription ($conversation: ID!, $after: String) {{
+    conversationEvents(conversationId: $conversation, after: $after) {{ {EVENT} }}
+}}
 """
 ASK: Final = f"""
 subscription ($input: SendMessageInput!, $after: String) {{ ask(input: $input, after: $after) {{ {EVENT} }} }}
