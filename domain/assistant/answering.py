@@ -142,6 +142,7 @@ async def use_tool(work: Work, viewer: Viewer, run: Run, use: ToolUse) -> tuple[
     await work.runs.use(used)
     # Before anything that is said of them: a failure too may name clients.
     await work.messages.mention(message, found.clients)
+    await _ask_about(work, run, found)
     added = () if isinstance(found, ToolFailed) else found.blocks
     if not added:
         return used, len(content.read(message.blocks))
@@ -150,6 +151,14 @@ async def use_tool(work: Work, viewer: Viewer, run: Run, use: ToolUse) -> tuple[
     for place in range(len(whole) - len(added), len(whole)):
         work.append(stream_of(run.conversation_id), EventKind.BLOCK_ADDED, message.id, place)
     return used, len(whole)
+
+
+async def _ask_about(work: Work, run: Run, found: Found | ToolFailed) -> None:
+    """Note whom the question turns out to be about: its words name them."""
+    focus = () if isinstance(found, ToolFailed) else found.focus
+    named = {each.ref.id for each in focus if each.ref.kind == "client"} & set(found.clients)
+    if named:
+        await work.messages.mention(await work.messages.known(run.question_id), named)
 
 
 async def _found(work: Work, viewer: Viewer, use: ToolUse) -> Found | ToolFailed:

@@ -1,5 +1,6 @@
 """Talking with the assistant in tests: sockets that follow conversations, and what they have made of the events."""
 
+from itertools import count
 from typing import Any, Final
 
 from tests.factories.firm import SignedIn
@@ -45,6 +46,7 @@ ASK: Final = f"""
 subscription ($input: SendMessageInput!, $after: String) {{ ask(input: $input, after: $after) {{ {EVENT} }} }}
 """
 SENT: Final = "conversation { id title } message { id } answer { id blocks { __typename } } run { id status position }"
+KEYS: Final = count()
 ENDS: Final = frozenset({"RunCompleted", "RunFailed"})
 
 
@@ -105,7 +107,7 @@ async def until_end(socket: Socket, field: str = "conversationEvents", heard: He
 
 async def say(gql: Gql, who: SignedIn, content: str, **given: Any) -> Any:
     """The payload of sending a message; fails the test where it was declined."""
-    given.setdefault("idempotencyKey", f"key {content} {given.get('conversationId')}")
+    given.setdefault("idempotencyKey", f"key {next(KEYS)}")
     payload = await gql.as_(who).change("sendMessage", SENT, content=content, **given)
     assert payload["userErrors"] == [], payload
     return payload
