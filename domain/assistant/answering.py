@@ -15,10 +15,11 @@ from uuid import UUID
 
 import msgspec
 
-from domain.access import Viewer
+from domain.access import Role, Viewer
 from domain.assistant.models import Ask, Call, Focus, Line, Model, ModelDown, ModelRefused, Speaker, Spent, Text
 from domain.assistant.tools import Found, ToolFailed
 from domain.assistant.tools.registry import TOOLS, line_of, look_up, spec_of
+from domain.audit import Trace
 from domain.conversations import blocks as content
 from domain.conversations import runs
 from domain.conversations.entities import (
@@ -40,6 +41,7 @@ from domain.conversations.looking import still_there
 from domain.conversations.runs import RunLost, held
 from domain.errors import Fault, Unauthenticated, Unavailable
 from domain.jobs import Office
+from domain.refs import Ref
 from domain.work import Work
 
 log = logging.getLogger("steward.assistant")
@@ -48,6 +50,8 @@ log = logging.getLogger("steward.assistant")
 MOST_ROUNDS: Final = 8
 MOST_CALLS: Final = 8
 MOST_EARLIER: Final = 100
+# Of the clients that an auditor has had looked up at once.
+MOST_NAMED: Final = 100
 SPECS: Final = tuple(map(spec_of, TOOLS))
 ENDS: Final = {
     Unauthenticated: RunError.SESSION_ENDED,
@@ -140,6 +144,8 @@ async def use_tool(work: Work, viewer: Viewer, run: Run, use: ToolUse) -> tuple[
     failed = isinstance(found, ToolFailed)
     used = msgspec.structs.replace(use, facts=_facts(found), failed=failed, used_at=work.now)
     await work.runs.use(used)
+    if viewer.role is Role.AUDITOR:
+        work.trace(_read_by_auditor(use, found))
     # Before anything that is said of them: a failure too may name clients.
     await work.messages.mention(message, found.clients)
     await _ask_about(work, run, found)
@@ -151,6 +157,12 @@ async def use_tool(work: Work, viewer: Viewer, run: Run, use: ToolUse) -> tuple[
     for place in range(len(whole) - len(added), len(whole)):
         work.append(stream_of(run.conversation_id), EventKind.BLOCK_ADDED, message.id, place)
     return used, len(whole)
+
+
+def _read_by_auditor(use: ToolUse, found: Found | ToolFailed) -> Trace:
+    """What an auditor has had looked up, as its other reads are noted."""
+    ids = [str(Ref("client", each)) for each in sorted(found.clients)[:MOST_NAMED]]
+    return Trace("audit.read", "Tool", facts={"operation": use.name, "type": "tool", "fields": [], "ids": ids})
 
 
 async def _ask_about(work: Work, run: Run, found: Found | ToolFailed) -> None:

@@ -118,6 +118,16 @@ async def send(work: Work, viewer: Viewer, post: Post) -> Sent:
     return Sent(conversation, question, answer, run)
 
 
+async def cancel(work: Work, viewer: Viewer, run_id: UUID) -> Run:
+    """Have the assistant stop; what it has said so far stays. Raises NotFound. Refuses: READ_ONLY, RUN_ENDED."""
+    require(viewer, Action.CONVERSE)
+    run = await work.runs.known(run_id)
+    if run is None:
+        raise NotFound
+    _check_writer(await work.conversations.one(viewer, run.conversation_id), viewer, "runId")
+    return await runs.cancel(work, run_id)
+
+
 async def retry(work: Work, viewer: Viewer, run_id: UUID) -> Sent:
     """Have a question answered once more, whose run has failed. Raises NotFound and RateLimited.
 
@@ -229,11 +239,15 @@ async def _writable(work: Work, viewer: Viewer, conversation_id: UUID | None) ->
     if conversation_id is None:
         return await start(work, viewer, NewConversation())
     conversation = await work.conversations.one(viewer, conversation_id)
-    if conversation.mode is Mode.SOLO and conversation.owner_id != viewer.user_id:
-        raise _read_only("conversationId")
+    _check_writer(conversation, viewer, "conversationId")
     if conversation.archived_at is not None:
         raise Refusal(RefusalCode.ARCHIVED, "The conversation is archived.", ("input", "conversationId"))
     return conversation
+
+
+def _check_writer(conversation: Conversation, viewer: Viewer, field: str) -> None:
+    if conversation.mode is Mode.SOLO and conversation.owner_id != viewer.user_id:
+        raise _read_only(field)
 
 
 def _read_only(field: str) -> Refusal:

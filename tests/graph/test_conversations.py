@@ -1,12 +1,13 @@
 """Conversations: what is said, and how the answer grows."""
 
+from domain.access import Role
 from domain.office import RUNS
 from graph.context import Services
 from tests.factories.firm import Make
 from tests.support.gql import Gql
 from tests.support.served import Served, socket_to
 from tests.support.talking import ASK, FOLLOW, message, say, until_end
-from tests.support.worker import working
+from tests.support.worker import drained, working
 
 
 async def test_an_answer_grows_before_ones_eyes(make: Make, gql: Gql, live: Served, services: Services) -> None:
@@ -43,3 +44,12 @@ async def test_asking_is_sending_and_following_in_one(make: Make, live: Served, 
     assert again.whole == first.whole
     assert again.kinds == ["MessagePosted", "RunStarted", "RunCompleted"]
     assert first.text_of(answer) == first.whole[answer]["blocks"][0]["text"]
+
+
+async def test_what_an_auditor_has_looked_up_is_in_the_trail(make: Make, gql: Gql, services: Services) -> None:
+    advisor, auditor = await make.advisor(clients=1), await make.user(Role.AUDITOR)
+    (client,) = (await gql.as_(advisor).run("{ clients { nodes { id name } } }"))["clients"]["nodes"]
+    await say(gql, auditor, f"How much cash has {client['name']}?", context={"nodeIds": [client["id"]]})
+    await drained(services, RUNS)
+    rows = await make.connection.fetch("select after as facts from audit_events where object_type = 'Tool'")
+    assert [row for row in rows if client["id"] in str(row["facts"])]
