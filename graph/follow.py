@@ -16,7 +16,7 @@ from domain.errors import CursorExpired, Invalid, Unavailable
 from graph.context import Context
 from graph.fanout import Batch, Fanout, Feed, Look
 from graph.observing import Subscribed
-from persistence.events import Event, Events
+from persistence.events import MOST_AT_ONCE, Event, Events
 
 T = TypeVar("T")
 
@@ -149,7 +149,9 @@ class Followed(Stream):
     async def read(self, context: Context, place: int) -> Batch | None:
         """What follows a place, as the context's viewer sees it; None if there is nothing yet."""
         events = await context.read(Events.since, self._stream, place)
-        return await self._show(context, events) if events else None
+        if not events:
+            return None
+        return msgspec.structs.replace(await self._show(context, events), last=len(events) < MOST_AT_ONCE)
 
 
 class Sight(msgspec.Struct, frozen=True):
