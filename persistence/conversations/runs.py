@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Integer, Text, and_, any_, bindparam, func, literal, select, tuple_, update
+from sqlalchemy import Integer, Text, and_, any_, bindparam, func, literal, literal_column, select, tuple_, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.types import BigInteger, Uuid
 
@@ -16,11 +16,10 @@ from persistence.metadata import MOMENT, UUIDS
 from persistence.repository import Repository, by_id, by_ids
 from persistence.sql import Statement, columns
 
-OPEN: Final = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
-
 # One lock for each user, before those of rows: who counts a user's runs, or begins the next, is alone with them.
 SEATS: Final = Statement("select pg_advisory_xact_lock(hashtextextended('runs of ' || $1::uuid, 0))", ("user_id",), {})
-IS_OPEN: Final = runs.c.status.in_(OPEN)
+# As the partial index has it, by which they are found.
+IS_OPEN: Final = runs.c.status.in_([literal_column(f"'{each}'") for each in (RunStatus.QUEUED, RunStatus.RUNNING)])
 LOCKED: Final = by_id(Run, runs, locking=True)
 # A vetted function: all of the user's, also those of messages that it sees no longer.
 OPEN_COUNTS: Final = select(
