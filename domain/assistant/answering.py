@@ -42,6 +42,7 @@ from domain.conversations.runs import RunLost, held
 from domain.errors import Fault, Unauthenticated, Unavailable
 from domain.jobs import Office
 from domain.refs import Ref
+from domain.text import storable
 from domain.work import Work
 
 log = logging.getLogger("steward.assistant")
@@ -205,8 +206,8 @@ class Answering:
         self._uses = list(situation.uses)
         self._spent: list[Spent] = []
         self._block = len(content.read(situation.answer.blocks))
-        # All of the block that is being written, and what of it was said since tools were called.
-        self._text = situation.said
+        # Of the block that is being written, in UTF-16 units; and what of it was said since tools were called.
+        self._length = utf16(situation.said)
         self._said = _since_tools(situation.said, self._uses)
         self._round = self._uses[-1].round + 1 if self._uses else 0
 
@@ -256,10 +257,10 @@ class Answering:
         )
 
     def _say(self, text: str) -> None:
-        if text:
-            self._nib.write(Telling(self._block, text, utf16(self._text)))
+        if text := storable(text):
+            self._nib.write(Telling(self._block, text, self._length))
             self._said += text
-            self._text += text
+            self._length += utf16(text)
 
     def _tell(self, *, state: AgentState, text: str) -> None:
         self._nib.write(Telling(self._block, text, state=state))
@@ -287,7 +288,7 @@ class Answering:
         self._uses.append(used)
         if blocks > self._block:
             # What was said so far is settled, and a new text begins.
-            self._block, self._text = blocks, ""
+            self._block, self._length = blocks, 0
 
 
 def _since_tools(text: str, uses: Sequence[ToolUse]) -> str:
@@ -369,13 +370,31 @@ async def _unless_ended(office: Office, run: Run, answering: Answering) -> None:
     """Go on until the answer is whole, or somebody ends the run. Raises RunLost, and whatever goes wrong."""
     async with office.listening(runs.topic_of(run.id)) as rung:
         going = asyncio.create_task(answering.go())
-        ended = asyncio.create_task(rung.wait())
+        ended = asyncio.create_task(_ended(office, run, rung))
         try:
             await asyncio.wait({going, ended}, return_when=asyncio.FIRST_COMPLETED)
             if not going.done():
+                ended.result()
                 raise RunLost
             going.result()
         finally:
             going.cancel()
             ended.cancel()
             await asyncio.gather(going, ended, return_exceptions=True)
+
+
+async def _ended(office: Office, run: Run, rung: asyncio.Event) -> None:
+    """Wait until somebody else has ended the run, or taken it up.
+
+    All bells ring when the listener is back, or the server about to end: a ring alone says nothing of this run.
+    """
+    while True:
+        await rung.wait()
+        rung.clear()
+        try:
+            await office.write(runs.check, run)
+        except RunLost:
+            return
+        except Unavailable as error:
+            await asyncio.sleep(error.retry_after)
+            rung.set()

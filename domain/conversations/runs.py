@@ -5,6 +5,7 @@ taken it up, or it has ended, nothing is written in the name of an older one.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
@@ -36,6 +37,8 @@ MOST_RUNNING: Final = 5
 MOST_QUEUED: Final = 20
 # Of workers that ended while they had it; the next one gives it up.
 MOST_ATTEMPTS: Final = 4
+# A run that was just begun is about to be taken up.
+ALONE: Final = timedelta(minutes=1)
 # What a place in a full queue takes to become free, roughly.
 RETRY_AFTER: Final = 10
 
@@ -91,8 +94,12 @@ async def begin(work: Work, viewer: Viewer, question: Message, answer: Message, 
     )
     await work.runs.add(run)
     if free:
-        work.enqueue(carry_out, run.id)
+        _have_carried_out(work, run)
     return run
+
+
+def _have_carried_out(work: Work, run: Run) -> None:
+    work.enqueue(carry_out, run.id, key=f"run {run.id}")
 
 
 async def take(work: Work, _: Viewer, run_id: UUID) -> Run | None:
@@ -112,7 +119,15 @@ async def take(work: Work, _: Viewer, run_id: UUID) -> Run | None:
 
 async def held(work: Work, run: Run) -> Run:
     """The run with its lock, in the attempt that is worked on; raises RunLost."""
-    now = await work.runs.locked(run.id)
+    return _as_held(await work.runs.locked(run.id), run)
+
+
+async def check(work: Work, _: Viewer, run: Run) -> None:
+    """See whether a run is still worked on in this attempt, without waiting for its lock; raises RunLost."""
+    _as_held(await work.runs.known(run.id), run)
+
+
+def _as_held(now: Run | None, run: Run) -> Run:
     if now is None or now.status is not RunStatus.RUNNING or now.attempt != run.attempt:
         raise RunLost
     return now
@@ -212,9 +227,24 @@ async def seat(work: Work, _: Viewer, user_id: UUID) -> int:
     begun = 0
     while running + begun < MOST_RUNNING and (run := await work.runs.next_queued(user_id)):
         await work.runs.change(msgspec.structs.replace(run, status=RunStatus.RUNNING))
-        work.enqueue(carry_out, run.id)
+        _have_carried_out(work, run)
         begun += 1
     return begun
+
+
+async def revive(office: "Office") -> None:
+    """Take care of runs that nobody does: their jobs have died, or a worker that had lost a run ended its job."""
+    await office.write(have_cared_for)
+
+
+async def have_cared_for(work: Work, _: Viewer) -> None:
+    """Have all open runs carried on whose job is neither waiting nor running, and seats filled that are free."""
+    left = await work.runs.open_before(work.now - ALONE)
+    for run in left:
+        if run.status is RunStatus.RUNNING:
+            _have_carried_out(work, run)
+    for user_id in sorted({run.user_id for run in left if run.status is RunStatus.QUEUED}):
+        work.enqueue(seat_next, user_id, key=f"seats of {user_id}")
 
 
 def words_of(whole: Sequence[AnyBlock]) -> str:

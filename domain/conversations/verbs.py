@@ -172,6 +172,7 @@ async def delete(work: Work, viewer: Viewer, conversation_id: UUID) -> UUID:
     """Delete a conversation of one's own, with all that was said and what its runs have left. Refuses: READ_ONLY."""
     require(viewer, Action.CONVERSE)
     conversation = await _own(work, viewer, conversation_id)
+    # Their locks come before the messages' own: whoever writes of a run has its lock first, too.
     open_runs = await work.runs.open_of(conversation.id)
     await work.conversations.remove(conversation)
     for run_id, user_id in open_runs:
