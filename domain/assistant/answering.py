@@ -208,7 +208,7 @@ class Answering:
         self._block = len(content.read(situation.answer.blocks))
         # Of the block that is being written, in UTF-16 units; and what of it was said since tools were called.
         self._length = utf16(situation.said)
-        self._said = _since_tools(situation.said, self._uses)
+        self._said = _since_tools(situation.said, self._block, self._uses)
         self._round = self._uses[-1].round + 1 if self._uses else 0
 
     @property
@@ -275,6 +275,7 @@ class Answering:
             message_id=self._run.message_id,
             round=self._round,
             position=position,
+            block=self._block,
             said=said,
             call_id=call.id,
             name=call.name,
@@ -291,14 +292,9 @@ class Answering:
             self._block, self._length = blocks, 0
 
 
-def _since_tools(text: str, uses: Sequence[ToolUse]) -> str:
+def _since_tools(text: str, block: int, uses: Sequence[ToolUse]) -> str:
     """What of a block's text was said after the last call of a tool."""
-    before = [use.said for use in uses if use.position == 0]
-    for first in range(len(before)):
-        head = "".join(before[first:])
-        if text.startswith(head):
-            return text[len(head) :]
-    return text
+    return text[sum(len(use.said) for use in uses if use.block == block) :]
 
 
 def _rounds(uses: Sequence[ToolUse]) -> list[Line]:

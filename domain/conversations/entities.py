@@ -257,6 +257,7 @@ class Run(Entity, frozen=True):
 class ToolUse(Entity, frozen=True):
     """A finished call of a tool: its place in the run, what the model wrote before it, and what came of it.
 
+    What it wrote, it `said` in the block that has this place in the message, behind what earlier rounds said in it.
     `facts` is the JSON that the model was told, or, if it has `failed`, the message.
     """
 
@@ -265,6 +266,7 @@ class ToolUse(Entity, frozen=True):
     message_id: UUID
     round: int
     position: int
+    block: int
     said: str
     call_id: str
     name: str

@@ -94,6 +94,7 @@ CREATE TABLE tool_uses (
     message_id UUID NOT NULL,
     round INTEGER NOT NULL,
     position INTEGER NOT NULL,
+    block INTEGER NOT NULL,
     said TEXT NOT NULL,
     call_id TEXT NOT NULL,
     name TEXT NOT NULL,
