@@ -122,6 +122,27 @@ CREATE TABLE run_steps (
     CONSTRAINT run_steps_message_id_fkey FOREIGN KEY(message_id) REFERENCES messages (id) ON DELETE CASCADE
 );
 
+-- A stream knows the last number whose event was kept for its time: what one event stands for does not tell of others
+-- between, which may be too old.
+alter table event_streams add column forgotten bigint not null default 0;
+update event_streams s
+    set forgotten = coalesce((select min(e.seq) - 1 from events e where e.stream = s.stream), s.last);
+create or replace function forget_expired(moment timestamptz) returns void
+    language sql security definer set search_path = public, pg_temp as $$
+    -- In the order in which streams are always locked, and before the events of whoever appends meanwhile.
+    select from event_streams
+    where stream in (select e.stream from events e where e.occurred_at < moment - interval '30 days')
+    order by stream for no key update;
+    with gone as (
+        delete from events where occurred_at < moment - interval '30 days' returning stream, seq
+    )
+    update event_streams s set forgotten = greatest(s.forgotten, last.seq)
+    from (select stream, max(seq) as seq from gone group by stream) last
+    where s.stream = last.stream;
+    delete from receipts where created_at < moment - interval '7 days';
+    delete from refresh_tokens where expires_at < moment - interval '1 day';
+$$;
+
 -- Whether whoever asks takes part in a conversation; for the policy of the very table that it reads.
 create function takes_part(conversation uuid) returns boolean
     language sql stable security definer set search_path = public, pg_temp as $$
@@ -255,7 +276,10 @@ $$;
 create function forget_conversation(conversation uuid) returns void
     language sql security definer set search_path = public, pg_temp as $$
     delete from events where stream = 'conversation:' || conversation
-        and not exists (select from conversations c where c.id = conversation)
+        and not exists (select from conversations c where c.id = conversation);
+    -- What comes next says that it is gone, and so stands for all that was there.
+    update event_streams set forgotten = 0 where stream = 'conversation:' || conversation
+        and not exists (select from conversations c where c.id = conversation);
 $$;
 
 -- Forgets who took part in conversations that were deleted, once the log has forgotten that they were.

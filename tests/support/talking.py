@@ -159,6 +159,12 @@ async def talk(gql: Gql, who: SignedIn, **given: Any) -> str:
     return str(payload["conversation"]["id"])
 
 
+async def cursor_of(gql: Gql, who: SignedIn, conversation: str) -> str:
+    """The place that a conversation's stream has come to."""
+    document = "query ($id: ID!) { node(id: $id) { ... on Conversation { eventsCursor } } }"
+    return str((await gql.as_(who).run(document, id=conversation))["node"]["eventsCursor"])
+
+
 async def share(gql: Gql, who: SignedIn, conversation: str, colleague: SignedIn) -> None:
     """Have a colleague take part."""
     given = {"conversationId": conversation, "userId": colleague.id}
