@@ -42,6 +42,8 @@ event_streams = table(
     common(),
     Column("stream", Text, primary_key=True),
     Column("last", BigInteger, nullable=False),
+    # The last number whose event was kept for its time, and is gone.
+    Column("forgotten", BigInteger, nullable=False, server_default="0"),
 )
 
 events = table(
@@ -95,14 +97,9 @@ SINCE = (
     .order_by(events.c.seq)
     .limit(bindparam("most", type_=BigInteger))
 )
-BOUNDS = (
-    select(event_streams.c.last, func.min(func.coalesce(events.c.since, events.c.seq)))
-    .outerjoin(events, events.c.stream == event_streams.c.stream)
-    .where(event_streams.c.stream == any_(bindparam("streams", type_=TEXTS)))
-    .group_by(event_streams.c.last)
+BOUNDS = select(event_streams.c.last, event_streams.c.forgotten + 1).where(
+    event_streams.c.stream == any_(bindparam("streams", type_=TEXTS))
 )
-
-
 FIRST_OF = select(func.min(func.coalesce(events.c.since, events.c.seq))).where(
     events.c.stream == bindparam("stream"), events.c.entity_id == any_(bindparam("entity_ids", type_=UUIDS))
 )
@@ -142,7 +139,4 @@ class Events(Repository):
     async def bounds(self, viewer: Viewer, stream: str) -> tuple[int, int]:
         """The last number given in a stream, and the first that the log still keeps."""
         rows = await self.rows(BOUNDS, viewer, streams=[stream])
-        if not rows:
-            return 0, 1
-        last, first = rows[0]
-        return last, first if first is not None else last + 1
+        return (rows[0][0], rows[0][1]) if rows else (0, 1)

@@ -69,7 +69,7 @@ class Runs(Protocol):
         ...
 
     async def open_of(self, conversation_id: UUID) -> list[tuple[UUID, UUID]]:
-        """The runs of a conversation that have not ended, with their locks, and whose they are."""
+        """The runs of a conversation of the viewer's own that have not ended, with their locks, and whose they are."""
         ...
 
     async def open_before(self, moment: datetime) -> list[Run]:

@@ -123,6 +123,27 @@ CREATE TABLE run_steps (
     CONSTRAINT run_steps_message_id_fkey FOREIGN KEY(message_id) REFERENCES messages (id) ON DELETE CASCADE
 );
 
+-- A stream knows the last number whose event was kept for its time: what one event stands for does not tell of others
+-- between, which may be too old.
+alter table event_streams add column forgotten bigint not null default 0;
+update event_streams s
+    set forgotten = coalesce((select min(e.seq) - 1 from events e where e.stream = s.stream), s.last);
+create or replace function forget_expired(moment timestamptz) returns void
+    language sql security definer set search_path = public, pg_temp as $$
+    -- In the order in which streams are always locked, and before the events of whoever appends meanwhile.
+    select from event_streams
+    where stream in (select e.stream from events e where e.occurred_at < moment - interval '30 days')
+    order by stream for no key update;
+    with gone as (
+        delete from events where occurred_at < moment - interval '30 days' returning stream, seq
+    )
+    update event_streams s set forgotten = greatest(s.forgotten, last.seq)
+    from (select stream, max(seq) as seq from gone group by stream) last
+    where s.stream = last.stream;
+    delete from receipts where created_at < moment - interval '7 days';
+    delete from refresh_tokens where expires_at < moment - interval '1 day';
+$$;
+
 -- Whether whoever asks takes part in a conversation; for the policy of the very table that it reads.
 create function takes_part(conversation uuid) returns boolean
     language sql stable security definer set search_path = public, pg_temp as $$
@@ -216,6 +237,18 @@ create function open_runs(person uuid) returns table (status text, many bigint)
     group by r.status
 $$;
 
+-- The runs of a conversation that have not ended, and whose they are, for its owner: also those of messages that it does
+-- not see, for they end with it. With their locks, in the order in which others take them.
+create function open_runs_of(conversation uuid) returns table (run_id uuid, user_id uuid)
+    language sql security definer set search_path = public, pg_temp as $$
+    select r.id, r.user_id from runs r
+    join conversations c on c.id = r.conversation_id
+    where c.id = conversation and c.owner_id = nullif(current_setting('steward.user', true), '')::uuid
+        and r.status in ('QUEUED', 'RUNNING')
+    order by r.id
+    for update of r
+$$;
+
 -- The messages of the conversations that whoever asks takes part in which hold such words; the policy of messages cuts
 -- them once more. Under a policy the index would not be used.
 create function search_messages(wanted tsquery) returns table (id uuid)
@@ -289,7 +322,10 @@ $$;
 create function forget_conversation(conversation uuid) returns void
     language sql security definer set search_path = public, pg_temp as $$
     delete from events where stream = 'conversation:' || conversation
-        and not exists (select from conversations c where c.id = conversation)
+        and not exists (select from conversations c where c.id = conversation);
+    -- What comes next says that it is gone, and so stands for all that was there.
+    update event_streams set forgotten = 0 where stream = 'conversation:' || conversation
+        and not exists (select from conversations c where c.id = conversation);
 $$;
 
 -- Forgets who took part in conversations that were deleted, once the log has forgotten that they were.
@@ -300,9 +336,11 @@ create function forget_participants() returns void
         and not exists (select from events e where e.stream = 'conversation:' || p.conversation_id)
 $$;
 revoke execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid), forget_participants() from public;
+    open_runs_of(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
+    forget_participants() from public;
 grant execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid), forget_participants() to steward_app;
+    open_runs_of(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
+    forget_participants() to steward_app;
 
 grant select, insert, update, delete on conversations, conversation_participants to steward_app;
 grant select, insert, update on messages, conversation_titles, runs to steward_app;

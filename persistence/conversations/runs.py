@@ -25,12 +25,10 @@ LOCKED: Final = by_id(Run, runs, locking=True)
 OPEN_COUNTS: Final = select(
     func.open_runs(bindparam("user_id", type_=Uuid)).table_valued("status", "many", name="open")
 )
-# In the order in which the pen takes their locks.
-OPEN_OF: Final = (
-    select(runs.c.id, runs.c.user_id)
-    .where(runs.c.conversation_id == bindparam("conversation_id", type_=Uuid), IS_OPEN)
-    .order_by(runs.c.id)
-    .with_for_update()
+# Likewise: also those of messages that the owner of the conversation does not see; locked, in the order in which the
+# pen takes their locks.
+OPEN_OF: Final = select(
+    func.open_runs_of(bindparam("conversation_id", type_=Uuid)).table_valued("run_id", "user_id", name="open")
 )
 ALL_OPEN: Final = (
     select(*columns(Run, runs))

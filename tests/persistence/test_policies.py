@@ -65,6 +65,8 @@ VETTED: Final[Mapping[str, str]] = {
     "forget_windows": "As forget_expired.",
     "give_back_to_window": "Counts requests under a key.",
     "note_use": "Notes that a session is in use.",
+    "open_runs": "Tells who has asked how many of its runs have not ended.",
+    "open_runs_of": "Tells the owner of a conversation which runs end with it.",
     "search_messages": "Tells of messages in conversations that who asks takes part in.",
     "seal_audit": "Seals rows of the trail, and changes none.",
     "sees_all": "Tells who has signed in whether somebody sees some clients.",
