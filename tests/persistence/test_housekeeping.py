@@ -12,7 +12,7 @@ async def test_what_is_kept_for_a_time_is_forgotten_after_it(make: Make, table: 
     for age in (days - 1, days + 1):
         moment = make.now - timedelta(days=age)
         rows = {
-            "events": ("user:x", age, "KYC_CHANGED", user_id, 1, moment),
+            "events": ("user:x", age, "KYC_CHANGED", user_id, 1, moment, None),
             "receipts": (user_id, "recordTransaction", str(age), "digest", user_id, moment),
         }
         await make.connection.copy_records_to_table(table, records=[rows[table]])
