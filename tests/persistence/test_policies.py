@@ -64,6 +64,7 @@ VETTED: Final[Mapping[str, str]] = {
     "forget_windows": "As forget_expired.",
     "give_back_to_window": "Counts requests under a key.",
     "note_use": "Notes that a session is in use.",
+    "open_runs": "Counts a user's own runs.",
     "search_messages": "Tells of messages in conversations that who asks takes part in.",
     "seal_audit": "Seals rows of the trail, and changes none.",
     "sees_all": "Tells who has signed in whether somebody sees some clients.",
