@@ -1,4 +1,4 @@
-"""What is kept for a time only is forgotten by the hour: old events, receipts, tokens, jobs, who took part in what."""
+"""What is kept for a time only is forgotten by the hour: old events, idempotency keys, refresh tokens, done jobs."""
 
 import asyncio
 import logging
@@ -21,15 +21,15 @@ HOUR: Final = 3600.0
 FORGET: Final = select(func.forget_expired(bindparam("moment", type_=MOMENT)))
 FORGET_LINKS: Final = select(func.forget_links(bindparam("moment", type_=MOMENT)))
 FORGET_SIGN_INS: Final = select(func.forget_sign_ins(bindparam("moment", type_=MOMENT)))
-FORGET_FLOWS: Final = select(func.forget_provider_flows(bindparam("moment", type_=MOMENT)))
 FORGET_PARTICIPANTS: Final = select(func.forget_participants())
+FORGET_FLOWS: Final = select(func.forget_provider_flows(bindparam("moment", type_=MOMENT)))
 
 
 async def forget(database: Database, moment: datetime) -> None:
     """Forget what has expired by a moment; raises Unavailable."""
     async with database.lend(None) as lent:
         await lent.rows(FORGET, {"moment": moment})
-        # After the events: who took part in what was deleted is kept as long as the event that says so.
+        # After the events, which say how long they are wanted.
         await lent.rows(FORGET_PARTICIPANTS, {})
         await lent.rows(FORGET_LINKS, {"moment": moment})
         await lent.rows(FORGET_SIGN_INS, {"moment": moment})

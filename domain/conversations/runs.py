@@ -23,6 +23,8 @@ from domain.conversations.entities import (
     Run,
     RunError,
     RunStatus,
+    may_write,
+    read_only,
     stored,
     stream_of,
 )
@@ -136,6 +138,8 @@ async def cancel(work: Work, viewer: Viewer, run_id: UUID) -> Run:
     run = await _alone_with(work, run_id)
     if run is None:
         raise NotFound
+    if not may_write(await work.conversations.one(viewer, run.conversation_id), viewer.user_id):
+        raise read_only("runId")
     if run.status not in {RunStatus.QUEUED, RunStatus.RUNNING}:
         raise Refusal(RefusalCode.RUN_ENDED, "The run has ended already.", ("input", "runId"))
     await end(work, run, RunError.CANCELLED)

@@ -69,7 +69,7 @@ class Runs(Protocol):
         ...
 
     async def open_of(self, conversation_id: UUID) -> list[tuple[UUID, UUID]]:
-        """The runs of a conversation that have not ended, and whose they are."""
+        """The runs of a conversation of the viewer's own that have not ended, and whose they are."""
         ...
 
     async def is_retried(self, run_id: UUID) -> bool: ...  # noqa: D102

@@ -24,6 +24,8 @@ from domain.conversations.entities import (
     Participant,
     Run,
     Title,
+    may_write,
+    read_only,
     stream_of,
 )
 from domain.conversations.looking import looked_at
@@ -199,7 +201,7 @@ async def leave(work: Work, viewer: Viewer, conversation_id: UUID, user_id: UUID
     require(viewer, Action.CONVERSE)
     conversation = await work.conversations.locked(viewer, conversation_id)
     if viewer.user_id not in {user_id, conversation.owner_id}:
-        raise _read_only("userId")
+        raise read_only("userId")
     if user_id == conversation.owner_id:
         raise invalid("userId", "The owner of a conversation deletes it instead.")
     present = await work.conversations.participants(viewer, [conversation.id])
@@ -221,7 +223,7 @@ async def _own(work: Work, viewer: Viewer, conversation_id: UUID) -> Conversatio
     """The viewer's own conversation, with its lock. Raises NotFound. Refuses: READ_ONLY."""
     conversation = await work.conversations.locked(viewer, conversation_id)
     if conversation.owner_id != viewer.user_id:
-        raise _read_only("conversationId")
+        raise read_only("conversationId")
     return conversation
 
 
@@ -230,17 +232,11 @@ async def _writable(work: Work, viewer: Viewer, conversation_id: UUID | None) ->
     if conversation_id is None:
         return await start(work, viewer, NewConversation())
     conversation = await work.conversations.one(viewer, conversation_id)
-    if conversation.mode is Mode.SOLO and conversation.owner_id != viewer.user_id:
-        raise _read_only("conversationId")
+    if not may_write(conversation, viewer.user_id):
+        raise read_only("conversationId")
     if conversation.archived_at is not None:
         raise Refusal(RefusalCode.ARCHIVED, "The conversation is archived.", ("input", "conversationId"))
     return conversation
-
-
-def _read_only(field: str) -> Refusal:
-    return Refusal(
-        RefusalCode.READ_ONLY, "The conversation is shared with you to be read; its owner decides.", ("input", field)
-    )
 
 
 async def _changed(work: Work, before: Conversation, **changes: object) -> Conversation:

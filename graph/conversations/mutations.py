@@ -61,10 +61,20 @@ class SendMessageInput:
 
 
 @input_
-class RunInput:
-    """Which run.
+class CancelRunInput:
+    """What cancels a run.
 
     run_id: The run.
+    """
+
+    run_id: ID
+
+
+@input_
+class RetryRunInput:
+    """What has a question answered once more.
+
+    run_id: The run that has failed.
     """
 
     run_id: ID
@@ -106,10 +116,22 @@ class DeleteConversationInput:
 
 @input_
 class ShareConversationInput:
-    """Who takes part in a conversation, or no longer.
+    """Who takes part in a conversation from now on.
 
     conversation_id: The conversation.
     user_id: The colleague.
+    """
+
+    conversation_id: ID
+    user_id: ID
+
+
+@input_
+class LeaveConversationInput:
+    """Who takes part in a conversation no longer.
+
+    conversation_id: The conversation.
+    user_id: Whoever leaves: the viewer, or a colleague who was let in.
     """
 
     conversation_id: ID
@@ -207,13 +229,13 @@ class ConversationMutations:
         return SendMessagePayload.of(await info.context.write(verbs.send, post_of(input)))
 
     @mutation
-    async def cancel_run(self, info: Info, input: RunInput) -> CancelRunPayload | None:
+    async def cancel_run(self, info: Info, input: CancelRunInput) -> CancelRunPayload | None:
         """Have the assistant stop; what it has said so far stays."""
         run_id = decode(input.run_id, "run", "input.runId")
         return CancelRunPayload(run=await info.context.write(runs.cancel, run_id))
 
     @mutation
-    async def retry_run(self, info: Info, input: RunInput) -> SendMessagePayload | None:
+    async def retry_run(self, info: Info, input: RetryRunInput) -> SendMessagePayload | None:
         """Have a question answered once more whose run has failed or was cancelled, in a message of its own."""
         run_id = decode(input.run_id, "run", "input.runId")
         return SendMessagePayload.of(await info.context.write(verbs.retry, run_id))
@@ -250,7 +272,7 @@ class ConversationMutations:
         return ConversationPayload(conversation=await info.context.write(verbs.share, conversation_id, user_id))
 
     @mutation
-    async def leave_conversation(self, info: Info, input: ShareConversationInput) -> ConversationPayload | None:
+    async def leave_conversation(self, info: Info, input: LeaveConversationInput) -> ConversationPayload | None:
         """Leave a conversation, or have somebody leave one's own."""
         conversation_id = _conversation(input.conversation_id)
         user_id = decode(input.user_id, "user", "input.userId")

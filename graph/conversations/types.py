@@ -24,6 +24,7 @@ from domain.conversations.entities import (
     RunStatus,
     Title,
     known_of,
+    may_write,
     stream_of,
 )
 from domain.errors import NotFound
@@ -354,8 +355,7 @@ class Conversation(Node):
     async def viewer_can_write(self: entities.Conversation, info: Info) -> bool:
         """Whether the mode and the archive allow it."""
         viewer = await info.context.viewer()
-        may = self.mode is Mode.GROUP or self.owner_id == viewer.user_id
-        return may and self.archived_at is None
+        return may_write(self, viewer.user_id) and self.archived_at is None
 
     @strawberry.field(
         description="All that the viewer sees of it, as a Markdown document; the last 2,000 messages of a longer one.",

@@ -215,6 +215,16 @@ create function open_runs(person uuid) returns table (status text, many bigint)
     group by r.status
 $$;
 
+-- The runs of a conversation that have not ended, and whose they are, for its owner: also those of messages that it does
+-- not see, for they end with it.
+create function open_runs_of(conversation uuid) returns table (run_id uuid, user_id uuid)
+    language sql stable security definer set search_path = public, pg_temp as $$
+    select r.id, r.user_id from runs r
+    join conversations c on c.id = r.conversation_id
+    where c.id = conversation and c.owner_id = nullif(current_setting('steward.user', true), '')::uuid
+        and r.status in ('QUEUED', 'RUNNING')
+$$;
+
 -- The messages of the conversations that whoever asks takes part in which hold such words; the policy of messages cuts
 -- them once more. Under a policy the index would not be used.
 create function search_messages(wanted tsquery) returns table (id uuid)
@@ -256,9 +266,9 @@ create function forget_participants() returns void
         and not exists (select from events e where e.stream = 'conversation:' || p.conversation_id)
 $$;
 revoke execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    forget_steps(uuid), forget_conversation(uuid), forget_participants() from public;
+    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants() from public;
 grant execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    forget_steps(uuid), forget_conversation(uuid), forget_participants() to steward_app;
+    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants() to steward_app;
 
 grant select, insert, update, delete on conversations, conversation_participants to steward_app;
 grant select, insert, update on messages, conversation_titles, runs to steward_app;

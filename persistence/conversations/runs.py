@@ -15,18 +15,16 @@ from persistence.metadata import MOMENT, UUIDS
 from persistence.repository import Repository, by_id, by_ids
 from persistence.sql import Statement, columns
 
-OPEN: Final = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
-
 # One lock for each user, before those of rows: who counts a user's runs, or begins the next, is alone with them.
 SEATS: Final = Statement("select pg_advisory_xact_lock(hashtextextended('runs of ' || $1::uuid, 0))", ("user_id",), {})
-IS_OPEN: Final = runs.c.status.in_(OPEN)
 LOCKED: Final = by_id(Run, runs, locking=True)
 # A vetted function: all of the user's, also those of messages that it sees no longer.
 OPEN_COUNTS: Final = select(
     func.open_runs(bindparam("user_id", type_=Uuid)).table_valued("status", "many", name="open")
 )
-OPEN_OF: Final = select(runs.c.id, runs.c.user_id).where(
-    runs.c.conversation_id == bindparam("conversation_id", type_=Uuid), IS_OPEN
+# Likewise: also those of messages that the owner of the conversation does not see.
+OPEN_OF: Final = select(
+    func.open_runs_of(bindparam("conversation_id", type_=Uuid)).table_valued("run_id", "user_id", name="open")
 )
 RETRIED: Final = select(runs.c.id).where(runs.c.retry_of == bindparam("run_id", type_=Uuid))
 NEXT: Final = (
@@ -103,7 +101,7 @@ class Runs(Repository):
         return {RunStatus(row[0]): row[1] for row in rows}
 
     async def open_of(self, conversation_id: UUID) -> list[tuple[UUID, UUID]]:
-        """The runs of a conversation that have not ended, and whose they are."""
+        """The runs of a conversation of the viewer's own that have not ended, and whose they are."""
         rows = await self.lent.rows(OPEN_OF, {"conversation_id": conversation_id})
         return [(row[0], row[1]) for row in rows]
 

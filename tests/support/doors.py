@@ -174,7 +174,7 @@ async def _heard(firm: Firm, socket: Socket) -> set[str]:
                 await socket.send(type="complete", id=conversation)
                 break
         else:
-            assert [error["extensions"]["code"] for error in message["payload"]] == ["NOT_FOUND"]
+            assert [error["extensions"]["code"] for error in message["payload"]] == ["NOT_FOUND"], message
     return reached
 
 
@@ -192,7 +192,7 @@ async def _followed(firm: Firm, socket: Socket, portfolios: list[str]) -> set[st
             reached |= told(firm.house, message["payload"])
             await socket.send(type="complete", id=message["id"])
         else:
-            assert [error["extensions"]["code"] for error in message["payload"]] == ["NOT_FOUND"]
+            assert [error["extensions"]["code"] for error in message["payload"]] == ["NOT_FOUND"], message
     return reached
 
 

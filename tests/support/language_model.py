@@ -32,13 +32,18 @@ class End(StrEnum):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer: events of a stream, each the text after `data: `; with another status than 200 a body instead."""
+    """An answer: events of a stream, each the text after `data: `; with another status than 200 a body instead.
+
+    Where it is `held`, what follows the first `before` events waits until a test lets it go.
+    """
 
     events: tuple[str, ...] = ()
     end: End = End.DONE
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: Any = None
+    held: asyncio.Event | None = None
+    before: int = 0
 
 
 class Want(msgspec.Struct, frozen=True):
@@ -112,6 +117,13 @@ def parts_of(number: int, call: Want) -> list[str]:
     first = {**named, "function": {"name": call.tool, "arguments": ""}}
     rest = [{"index": number, "function": {"arguments": part}} for part in (text[:half], text[half:])]
     return [chunk({"tool_calls": [each]}) for each in (first, *rest)]
+
+
+def halting(held: asyncio.Event, first: Sequence[str], *rest: str) -> Reply:
+    """An answer in words, whose rest waits until it is let go."""
+    begun = words(*first)
+    further = (*(chunk({"content": piece}) for piece in rest), chunk({}, "stop"), usage(11, 7))
+    return Reply((*begun, *further), held=held, before=len(begun))
 
 
 def breaks_off(*events: str, end: End = End.CUT) -> Reply:
@@ -225,7 +237,9 @@ class _Answer:
 
     async def _streamed(self, reply: Reply) -> None:
         await self._head(200, (("content-type", "text/event-stream"), ("transfer-encoding", "chunked")))
-        for event in reply.events:
+        for number, event in enumerate(reply.events):
+            if reply.held is not None and number == reply.before:
+                await self._held(reply.held)
             await self._piece(f"data: {event}\n\n")
         if reply.end is End.DONE:
             await self._piece("data: [DONE]\n\n")
@@ -251,6 +265,16 @@ class _Answer:
         while not self._reader.at_eof():
             await self._piece(": ping\n\n")
             await asyncio.sleep(0.01)
+
+    async def _held(self, held: asyncio.Event) -> None:
+        """Until it is let go, or the client has gone."""
+        waits = [asyncio.create_task(held.wait()), asyncio.create_task(self._left())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def _left(self) -> None:
         """Until the client has gone."""

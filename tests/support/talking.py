@@ -1,9 +1,22 @@
 """Talking with the assistant in tests: sockets that follow conversations, and what they have made of the events."""
 
-from typing import Any, Final
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final, cast
 
+import msgspec
+from asyncpg import Connection, Record
+
+from domain.assistant.answering import ModelAssistant
+from domain.assistant.models import Model
+from domain.assistant.models.chain import Chain
+from domain.assistant.models.compatible import Compatible
+from domain.assistant.models.embedded import EmbeddedModel
+from graph.context import Services
 from tests.factories.firm import SignedIn
 from tests.support.gql import Gql
+from tests.support.language_model import LanguageModel, Waits, speaking
 from tests.support.served import Socket
 
 BLOCKS: Final = """
@@ -105,7 +118,7 @@ async def until_end(socket: Socket, field: str = "conversationEvents", heard: He
 
 async def say(gql: Gql, who: SignedIn, content: str, **given: Any) -> Any:
     """The payload of sending a message; fails the test where it was declined."""
-    given.setdefault("idempotencyKey", f"key {content} {given.get('conversationId')}")
+    given.setdefault("idempotencyKey", f"{given.get('conversationId')} {content}"[:100])
     payload = await gql.as_(who).change("sendMessage", SENT, content=content, **given)
     assert payload["userErrors"] == [], payload
     return payload
@@ -115,3 +128,80 @@ async def message(gql: Gql, who: SignedIn, message_id: str) -> Any:
     """A message as somebody sees it; none where it is not seen."""
     document = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on Message {{ {MESSAGE} }} }} }}"
     return (await gql.as_(who).run(document, ids=[message_id]))["nodes"][0]
+
+
+def by(services: Services, model: Model) -> Services:
+    """The services, with another model to answer."""
+    former = cast("ModelAssistant", services.gateways.assistant)
+    assistant = ModelAssistant(model, former.pen, former.prompting, former.new_id)
+    gateways = msgspec.structs.replace(services.gateways, assistant=assistant)
+    return msgspec.structs.replace(services, gateways=gateways)
+
+
+@asynccontextmanager
+async def answered_by(
+    services: Services, *servers: LanguageModel, fallback: bool = False, **endpoint: Any
+) -> AsyncIterator[Services]:
+    """The services, answered by models on sockets until the end of the block; they wait for no second attempt."""
+    models: list[Model] = []
+    async with AsyncExitStack() as stack:
+        for server in servers:
+            await stack.enter_async_context(speaking(server))
+            model = Compatible(server.endpoint(**endpoint), sleep=Waits())
+            stack.push_async_callback(model.close)
+            models.append(model)
+        yield by(services, Chain([*models, EmbeddedModel()] if fallback else models))
+
+
+async def talk(gql: Gql, who: SignedIn, **given: Any) -> str:
+    """A new conversation."""
+    payload = await gql.as_(who).change("startConversation", "conversation { id }", **given)
+    return str(payload["conversation"]["id"])
+
+
+async def share(gql: Gql, who: SignedIn, conversation: str, colleague: SignedIn) -> None:
+    """Have a colleague take part."""
+    given = {"conversationId": conversation, "userId": colleague.id}
+    assert (await gql.as_(who).change("shareConversation", "conversation { id }", **given))["userErrors"] == []
+
+
+async def run_of(gql: Gql, who: SignedIn, run: str) -> Any:
+    """A run as it stands."""
+    document = "query ($id: ID!) { node(id: $id) { ... on Run { status error retryable position } } }"
+    return (await gql.as_(who).run(document, id=run))["node"]
+
+
+async def fault(gql: Gql, who: SignedIn, mutation: str, **given: Any) -> Any:
+    """How a mutation fails; fails the test where it does not."""
+    name = mutation[0].upper() + mutation[1:]
+    document = f"mutation ($input: {name}Input!) {{ {mutation}(input: $input) {{ __typename }} }}"
+    (error,) = (await gql.as_(who).ask(document, input=given))["errors"]
+    return error["extensions"]
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what another task brings about."""
+    async with asyncio.timeout(20):
+        while not await holds():  # noqa: ASYNC110 - the database sets no event
+            await asyncio.sleep(0.01)
+
+
+async def has_ended(gql: Gql, who: SignedIn, run: str) -> bool:
+    """Whether a run has ended."""
+    return (await run_of(gql, who, run))["status"] not in {"QUEUED", "RUNNING"}
+
+
+def refusals(payload: Any) -> list[tuple[str, list[str]]]:
+    """What was declined, and which field it is about."""
+    return [(each["code"], each["field"]) for each in payload["userErrors"]]
+
+
+async def nothing_of(owner: "Connection[Record]", words: Sequence[str]) -> None:
+    """No table of the database holds any of these words any more; the search of all of it is literal."""
+    tables = await owner.fetch(
+        "select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname in ('public', 'queue')"
+    )
+    for name in (table["name"] for table in tables):
+        for word in words:
+            query = f"select count(*) from {name} as found where found::text like '%' || $1 || '%'"  # noqa: S608
+            assert await owner.fetchval(query, word) == 0, (name, word)

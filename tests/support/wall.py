@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 from asyncpg import Connection, Record
 from sqlalchemy import ARRAY, Boolean, Column, Date, Integer, LargeBinary, Numeric, Table, Text
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, TSVECTOR
 from sqlalchemy.types import Uuid
 
 from tests.factories.house import House, id_in
@@ -166,4 +166,5 @@ _VALUES: Final[Mapping[type, Any]] = {
     LargeBinary: b"x",
     JSONB: "{}",
     ARRAY: [],
+    TSVECTOR: None,
 }
