@@ -144,7 +144,8 @@ async def until_whole(socket: Socket, **fields: str) -> dict[str, list[Any]]:
     """The events of several subscriptions, each until its answer is whole, by their ids."""
     told: dict[str, list[Any]] = {name: [] for name in fields}
     while any(not events or events[-1]["__typename"] != "RunCompleted" for events in told.values()):
-        message = await asyncio.wait_for(socket.receive(), 20)
+        message = await socket.receive(20)
+        assert message["type"] != "error", message
         if message["type"] == "next":
             assert "errors" not in message["payload"], message
             told[message["id"]].append(message["payload"]["data"][fields[message["id"]]])

@@ -129,7 +129,7 @@ NOTIFICATIONS: Final = """subscription ($after: String) { notifications(after: $
 
 
 TALKS: Final = """subscription ($of: ID!, $after: String) { conversationEvents(conversationId: $of, after: $after) {
-    __typename cursor
+    __typename
     ... on MessagePosted { message { id blocks { ... on TextBlock { text } } context { nodeIds } } }
     ... on TextDelta { messageId text }
     ... on RunCompleted { message { id blocks { ... on TextBlock { text } } } toolsUsed { line } }

@@ -295,7 +295,8 @@ class Story:
         }
 
     async def cancel_run(self) -> dict[str, Any]:
-        payload = await self.gql.change("sendMessage", "run { id }", **await self.send_message())
+        given = await self.send_message()
+        payload = await self.gql.change("sendMessage", "run { id }", **given)
         return {"runId": payload["run"]["id"]}
 
     async def retry_run(self) -> dict[str, Any]:
