@@ -12,6 +12,7 @@ import pytest
 from graphql import parse
 from graphql.language import OperationDefinitionNode, OperationType
 
+from domain.office import RUNS
 from graph.app import OPERATIONS, make_app, open_services
 from graph.demo_firm import DEMO_PASSWORD
 from graph.graphiql import Operation, operations
@@ -22,6 +23,7 @@ from persistence.embedded import EmbeddedServer
 from tests.conftest import Databases, quick
 from tests.support.gql import Gql
 from tests.support.served import Socket, served, socket_to
+from tests.support.worker import working
 
 SAMPLES = operations(OPERATIONS)
 SIGN_IN = """mutation ($input: SignInInput!) {
@@ -117,6 +119,7 @@ async def test_a_question_is_answered_before_ones_eyes(gql: Gql, settings: Setti
     ask, follow = by_name["31-ask"], by_name["34-conversation-live"]
     given = await with_ids(asha, follow.variables)
     async with (
+        working(gql.services, RUNS),
         served(make_app(settings, gql.services, schema=schema)) as address,
         socket_to(address, asha.token) as socket,
     ):
