@@ -186,7 +186,7 @@ async def end(work: Work, run: Run, error: RunError | None, insight: Insight | N
     )
     await work.messages.change(ended)
     await work.messages.index(message.id, words_of(whole))
-    await work.runs.change(msgspec.structs.replace(run, status=_status(error), ended_at=work.now, error=error))
+    await work.runs.end(run, msgspec.structs.replace(run, status=_status(error), ended_at=work.now, error=error))
     since = await work.runs.forget_steps(message.id)
     kind = EventKind.RUN_FAILED if error else EventKind.RUN_COMPLETED
     work.append(stream_of(run.conversation_id), kind, message.id, ended.version, since=since)

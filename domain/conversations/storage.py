@@ -86,6 +86,10 @@ class Runs(Protocol):
     async def known(self, run_id: UUID) -> Run | None: ...  # noqa: D102
     async def locked(self, run_id: UUID) -> Run | None: ...  # noqa: D102
     async def change(self, after: Run) -> None: ...  # noqa: D102
+    async def end(self, before: Run, after: Run) -> None:
+        """Store a run that has ended, whose lock is held; the audit trail tells how."""
+        ...
+
     async def uses(self, run_id: UUID) -> list[ToolUse]: ...  # noqa: D102
     async def use(self, used: ToolUse) -> None: ...  # noqa: D102
 

@@ -198,6 +198,7 @@ async def share(work: Work, viewer: Viewer, conversation_id: UUID, user_id: UUID
         return conversation
     if len(present) >= MOST_PARTICIPANTS:
         raise invalid("userId", f"At most {MOST_PARTICIPANTS} take part in a conversation.")
+    await work.identities.user(user_id)
     clients = await work.conversations.mentioned(conversation.id)
     if not await work.conversations.sees_all(user_id, list(clients), work.now):
         message = "This person does not see every client that the conversation speaks of."

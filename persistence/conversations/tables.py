@@ -6,6 +6,7 @@ sees everything, so that it can end what it carries out.
 """
 
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import (
     Boolean,
@@ -18,7 +19,9 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Text,
     UniqueConstraint,
+    and_,
     bindparam,
+    exists,
     select,
     true,
 )
@@ -27,8 +30,9 @@ from sqlalchemy.types import BigInteger, Uuid
 
 from domain.access import NOBODY, Sight
 from domain.conversations.entities import AgentState, MessageRole, Mode, Module, RunError, RunStatus
+from persistence.clients import clients
 from persistence.metadata import MOMENT, enum_column, table
-from persistence.scope import OWN, USER, Scope, through
+from persistence.scope import OWN, USER, Scope, scoped, through
 
 FIRM: Final = f"{USER} = '{NOBODY}'"
 
@@ -45,9 +49,21 @@ def _taking_part(column: str) -> str:
     )
 
 
-def _of_participants(table: FromClause, _: Sight) -> ColumnElement[bool]:
+def _own(column: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Whether the viewer takes part in the conversation that the column names."""
     own = select(participants.c.conversation_id).where(participants.c.user_id == bindparam("viewer_id", type_=Uuid))
-    return table.c.id.in_(own)
+    return column.in_(own)
+
+
+def _of_participants(table: FromClause, _: Sight) -> ColumnElement[bool]:
+    return _own(table.c.id)
+
+
+def _in_sight(table: FromClause, sight: Sight) -> ColumnElement[bool]:
+    """As the policy of messages has it, for all but the firm, which reads no lists."""
+    seen = scoped(select(clients.c.id).where(clients.c.id == message_clients.c.client_id), sight)
+    hidden = select(message_clients.c.client_id).where(message_clients.c.message_id == table.c.id, ~exists(seen))
+    return and_(_own(table.c.conversation_id), ~exists(hidden))
 
 
 TAKING_PART: Final = _taking_part("conversation_id")
@@ -92,7 +108,7 @@ participants = table(
 
 messages = table(
     "messages",
-    Scope(see=SEEN, add=TAKING_PART, change=TAKING_PART, predicate=_everyone),
+    Scope(see=SEEN, add=TAKING_PART, change=TAKING_PART, predicate=_in_sight),
     Column("id", Uuid, primary_key=True),
     Column("conversation_id", Uuid, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
     *enum_column("role", MessageRole),

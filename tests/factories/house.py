@@ -26,6 +26,7 @@ from persistence import clients as client_tables
 from persistence import portfolios as portfolio_tables
 from tests.factories import announcements, jobs, ledger, partners, people, trading, trail
 from tests.factories.firm import Make, SignedIn
+from tests.factories.house_talks import KINDS, Talks, talk
 
 DAY: Final = timedelta(days=1)
 EVERYBODYS: Final = frozenset({"instrument", "team", "unit"})
@@ -54,6 +55,11 @@ def hears(person: Person, announced: Mapping[str, Any]) -> bool:
     return (addressed or of_unit) and announced["shown_from"] <= datetime.now(UTC)
 
 
+def id_in(row_id: str) -> UUID:
+    """The key in an id as clients of the API know it."""
+    return UUID(hex=row_id.rpartition("_")[2])
+
+
 class House:
     """The firm as it was made, and what each person in it sees."""
 
@@ -66,6 +72,7 @@ class House:
         self.clients: list[Client] = []
         self.households: list[Household] = []
         self.announced: dict[str, Mapping[str, Any]] = {}
+        self.talks = Talks()
         # Which book and client each row belongs to, by the id that clients of the API know.
         self.rows: dict[str, tuple[UUID | None, UUID | None]] = {}
 
@@ -85,6 +92,8 @@ class House:
             return True
         if prefix == "announcement":
             return person.everything or hears(person, self.announced[row_id])
+        if prefix in KINDS:
+            return self.talks.sees(person, id_in(row_id))
         if prefix in {"glass_access", "job", "notification", "session"} and self.rows[row_id][1] == person.user.user.id:
             return True
         if prefix in {"job", "notification"} or (prefix == "audit" and person.user.user.role is Role.CLIENT):
@@ -112,6 +121,8 @@ class House:
     def changes(self, person: Person, row_id: str) -> bool:
         """Whether a person may change a row, as far as whose it is decides that."""
         book, client = self.rows[row_id]
+        if row_id.rpartition("_")[0] in KINDS:
+            return self.talks.sees(person, id_in(row_id), changing=self.in_books(person.glass))
         if client in self.in_books(person.glass) or book in person.glass:
             return False
         return self.sees(person, row_id)
@@ -132,6 +143,13 @@ class House:
     def add(self, row: Any, book: UUID | None = None, client: UUID | None = None) -> None:
         """Remember whose row it is."""
         self.rows[id_of(row)] = (book, client)
+
+    async def happened(self, stream: str, seq: int, kind: str, entity_id: UUID) -> None:
+        """An event of the log, as the last of its stream."""
+        advance = "insert into event_streams values ($1, $2) on conflict (stream) do update set last = $2"
+        await self.make.connection.execute(advance, stream, seq)
+        values = (stream, seq, kind, entity_id, 1, self.make.now)
+        await self.make.connection.execute("insert into events values ($1, $2, $3, $4, $5, $6)", *values)
 
 
 async def house(make: Make) -> House:
@@ -158,6 +176,7 @@ async def house(make: Make) -> House:
     await _end_clients(firm)
     await _told(firm)
     await _announced(firm, admin.user)
+    await talk(firm)
     return firm
 
 
@@ -246,7 +265,7 @@ async def _portfolio(firm: House, client: Client) -> None:
     order = await trading.order(make, portfolio, firm.instrument, firm.clerk)
     await _named_after_itself(make, "orders", "order", order.id, "reason")
     await trading.fill(make, order, deposit)
-    await _happened(make, f"orders:{portfolio.id}", 1, "SUBMITTED", order.id)
+    await firm.happened(f"orders:{portfolio.id}", 1, "SUBMITTED", order.id)
     await make.add(portfolio_tables.targets, Target(make.new_id(), portfolio.id, AssetClass.EQUITY, Decimal(1)))
     await make.connection.execute("insert into day_values values ($1, $2, 1)", portfolio.id, date(2025, 1, 6))
     for row in (portfolio, position, ledger.lot_of(position), deposit, order):
@@ -345,12 +364,12 @@ async def _told(firm: House) -> None:
                 actor_id=firm.people["end client"].user.user.id,
             )
             firm.add(told, client=person.user.user.id)
-            await _happened(firm.make, f"user:{person.user.user.id}", told.seq, told.kind, told.id)
+            await firm.happened(f"user:{person.user.user.id}", told.seq, told.kind, told.id)
 
 
 async def _announced(firm: House, admin: User) -> None:
     """For all, for a role, for each unit, and what is yet to be shown."""
-    units = [UUID(hex=row_id.rpartition("_")[2]) for row_id in firm.ids("unit")]
+    units = [id_in(row_id) for row_id in firm.ids("unit")]
     audiences: list[dict[str, Any]] = [
         {},
         {"shown_from": firm.make.now + DAY},
@@ -362,11 +381,3 @@ async def _announced(firm: House, admin: User) -> None:
         made = await announcements.announcement(firm.make, admin, **given)
         firm.add(made)
         firm.announced[id_of(made)] = msgspec.structs.asdict(made)
-
-
-async def _happened(make: Make, stream: str, seq: int, kind: str, entity_id: UUID) -> None:
-    """An event of the log, as the last of its stream."""
-    advance = "insert into event_streams values ($1, $2) on conflict (stream) do update set last = $2"
-    await make.connection.execute(advance, stream, seq)
-    values = (stream, seq, kind, entity_id, 1, make.now)
-    await make.connection.execute("insert into events values ($1, $2, $3, $4, $5, $6)", *values)

@@ -27,12 +27,14 @@ NEEDS: Final[Mapping[str, Action | None]] = {
     "announce": Action.ANNOUNCE,
     "approveOrder": Action.APPROVE_ORDER,
     "archiveClient": Action.UPDATE_CLIENT,
+    "archiveConversation": Action.CONVERSE,
     "beginProviderLink": Action.MANAGE_ACCOUNT,
     "beginProviderReauthentication": Action.MANAGE_ACCOUNT,
     "beginProviderSignIn": None,
     "beginSecondFactor": Action.MANAGE_ACCOUNT,
     "breakGlass": Action.BREAK_GLASS,
     "cancelOrder": Action.PLACE_ORDER,
+    "cancelRun": Action.CONVERSE,
     "changeEmail": Action.MANAGE_ACCOUNT,
     "changePassword": Action.MANAGE_ACCOUNT,
     "changeUserRole": Action.MANAGE_USERS,
@@ -48,6 +50,7 @@ NEEDS: Final[Mapping[str, Action | None]] = {
     "createServiceKey": Action.MANAGE_SERVICE_ACCOUNTS,
     "declineOrder": Action.APPROVE_ORDER,
     "deleteClient": Action.UPDATE_CLIENT,
+    "deleteConversation": Action.CONVERSE,
     "disableSecondFactor": Action.MANAGE_ACCOUNT,
     "disableServiceAccount": Action.MANAGE_SERVICE_ACCOUNTS,
     "disableUser": Action.MANAGE_USERS,
@@ -58,6 +61,7 @@ NEEDS: Final[Mapping[str, Action | None]] = {
     "endBreakGlass": Action.BREAK_GLASS,
     "endMembership": Action.MANAGE_MEMBERS,
     "inviteUser": Action.MANAGE_USERS,
+    "leaveConversation": Action.CONVERSE,
     "linkProvider": Action.MANAGE_ACCOUNT,
     "markAllNotificationsRead": Action.MARK_NOTIFICATIONS,
     "markNotificationsRead": Action.MARK_NOTIFICATIONS,
@@ -69,6 +73,7 @@ NEEDS: Final[Mapping[str, Action | None]] = {
     "recordTransaction": Action.RECORD_TRANSACTION,
     "refreshSession": None,
     "register": None,
+    "renameConversation": Action.CONVERSE,
     "renameHousehold": Action.UPDATE_CLIENT,
     "replaceRecoveryCodes": Action.MANAGE_ACCOUNT,
     "requestEmailVerification": Action.MANAGE_ACCOUNT,
@@ -77,16 +82,20 @@ NEEDS: Final[Mapping[str, Action | None]] = {
     "resetPassword": None,
     "resetSecondFactor": Action.MANAGE_USERS,
     "retryJob": Action.MANAGE_JOBS,
+    "retryRun": Action.CONVERSE,
     "revealTaxId": Action.REVEAL_TAX_ID,
     "reverseTransaction": Action.REVERSE_TRANSACTION,
     "revokeOtherSessions": Action.MANAGE_ACCOUNT,
     "revokeServiceKey": Action.MANAGE_SERVICE_ACCOUNTS,
     "revokeSession": Action.MANAGE_ACCOUNT,
+    "sendMessage": Action.CONVERSE,
     "rotateServiceKey": Action.MANAGE_SERVICE_ACCOUNTS,
     "setMarketDay": Action.MANAGE_MARKETS,
+    "shareConversation": Action.CONVERSE,
     "signIn": None,
     "signOut": Action.MANAGE_ACCOUNT,
     "signOutUser": Action.MANAGE_USERS,
+    "startConversation": Action.CONVERSE,
     "submitOrder": Action.PLACE_ORDER,
     "unlinkProvider": Action.MANAGE_ACCOUNT,
     "updateClient": Action.UPDATE_CLIENT,
@@ -125,9 +134,10 @@ def test_the_table_is_the_firms() -> None:
     for action in (Action.OPEN_BOOK, Action.MANAGE_MEMBERS, Action.MOVE_CLIENT, Action.APPROVE_ORDER):
         assert {role for role in Role if action in ALLOWED[role]} == leading
     reading = {Role.VIEWER, Role.AUDITOR, Role.ANALYST, Role.CLIENT}
-    own = {Action.MARK_NOTIFICATIONS, Action.MANAGE_ACCOUNT, Action.READ_AUDIT}
+    own = {Action.MARK_NOTIFICATIONS, Action.CONVERSE, Action.MANAGE_ACCOUNT, Action.READ_AUDIT}
     for role in Role:
-        # Who only reads changes nothing but its own account and what it has read.
+        assert Action.CONVERSE in ALLOWED[role]
+        # Who only reads changes nothing but its own account, its own conversations and what it has read.
         assert (ALLOWED[role] <= own) == (role in reading)
 
 

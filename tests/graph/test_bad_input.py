@@ -17,7 +17,7 @@ from graphql import (
 
 from domain.access import Role
 from graph.ids import encode, id_of
-from tests.factories import ledger, people, trading
+from tests.factories import ledger, people, talks, trading
 from tests.factories.firm import SignedIn
 from tests.support.gql import Answer
 from tests.support.inputs import Inputs, Leaf, Path, document
@@ -170,6 +170,7 @@ async def known(stage: Stage, admin: SignedIn) -> dict[str, str]:
     rows = {
         "Book": book,
         "Client": client,
+        "Conversation": await talks.conversation(make, admin.user),
         "Household": household,
         "Instrument": instrument,
         "Order": await trading.order(make, portfolio, instrument, admin.user),

@@ -39,6 +39,7 @@ VALUES: Final = {
     "exchanges": "XNYS",
     "kycExpiresBefore": "2030-03-01",
     "names": "y.count",
+    "search": "rare",
     "sectors": "Materials",
     "tag": "esg",
     "text": "rare",
@@ -74,7 +75,13 @@ EMPTY: Final = {
     for by in ("PLACED_AT", "TRADES_ON")
     for cut in ("placedByMe", "statuses")
 }
-ENUMS: Final = {"OrderStatus": "FILLED", "TransactionKind": "DIVIDEND", "UserStatus": "ACTIVE", "Role": "VIEWER"}
+ENUMS: Final = {
+    "MessageRole": "ASSISTANT",
+    "OrderStatus": "FILLED",
+    "Role": "VIEWER",
+    "TransactionKind": "DIVIDEND",
+    "UserStatus": "ACTIVE",
+}
 
 
 class Step(msgspec.Struct, frozen=True):

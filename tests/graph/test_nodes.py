@@ -8,7 +8,7 @@ from domain.access import Role
 from domain.identity import Session
 from graph.ids import ENTITIES, PREFIXES, decode, encode, id_of, split
 from graph.node_queries import BY_IDS, MOST
-from tests.factories import announcements, jobs, ledger, partners, people, trading, trail
+from tests.factories import announcements, jobs, ledger, partners, people, talks, trading, trail
 from tests.factories.firm import Make
 from tests.support.gql import Gql
 from tests.support.inputs import Inputs
@@ -56,6 +56,8 @@ async def everything(make: Make) -> tuple[Any, dict[str, str]]:
     instrument = await make.instrument(f"S{next(make.numbers)}")
     position = await ledger.position(make, portfolio, instrument)
     program = await partners.program(make)
+    talk = await talks.conversation(make, admin.user)
+    question = await talks.message(make, talk)
     rows: list[Any] = [
         admin.book,
         client,
@@ -78,6 +80,9 @@ async def everything(make: Make) -> tuple[Any, dict[str, str]]:
         await trail.event(make, "Client", client.id),
         await announcements.announcement(make, admin.user),
         admin.session,
+        talk,
+        question,
+        await talks.run(make, question, await talks.answer(make, talk, question, "Nothing.")),
     ]
     ids = {id_of(row).rpartition("_")[0]: id_of(row) for row in rows}
     assert admin.user.unit_id

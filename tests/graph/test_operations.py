@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from graphql import parse
 from graphql.language import OperationDefinitionNode, OperationType
 
+from domain.office import RUNS
 from graph.app import OPERATIONS, make_app, open_services
 from graph.demo_firm import DEMO_PASSWORD
 from graph.graphiql import Operation, operations
@@ -20,7 +22,8 @@ from persistence import demo
 from persistence.embedded import EmbeddedServer
 from tests.conftest import Databases, quick
 from tests.support.gql import Gql
-from tests.support.served import served, socket_to
+from tests.support.served import Socket, served, socket_to
+from tests.support.worker import working
 
 SAMPLES = operations(OPERATIONS)
 SIGN_IN = """mutation ($input: SignInInput!) {
@@ -29,7 +32,9 @@ SIGN_IN = """mutation ($input: SignInInput!) {
 # What a sample is there to show, where it is not an answer without errors.
 REFUSED = {"12-sell-too-much": ["INSUFFICIENT_HOLDING"]}
 # Who runs a sample that is not for supervisors.
-FOR = {"29-invite-user": "admin"}
+FOR = {"29-invite-user": "admin", "37-share-conversation": "asha.mehta"}
+START = """mutation { startConversation(input: {}) { conversation { id } } }"""
+SEND = """mutation { sendMessage(input: {content: "What can you do?", idempotencyKey: "any"}) { run { id } } }"""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,16 @@ async def signed_in(gql: Gql, name: str) -> Gql:
     return Gql(gql.client, gql.services, answer["signIn"]["session"]["accessToken"])
 
 
+async def with_ids(user: Gql, variables: Any) -> Any:
+    """Variables with ids of the user's own where a sample leaves them to whoever runs it."""
+    text = msgspec.json.encode(variables).decode()
+    if "conversation_…" in text:
+        text = text.replace("conversation_…", (await user.run(START))["startConversation"]["conversation"]["id"])
+    if "run_…" in text:
+        text = text.replace("run_…", (await user.run(SEND))["sendMessage"]["run"]["id"])
+    return msgspec.json.decode(text)
+
+
 def kind_of(sample: Operation) -> OperationType:
     (definition,) = parse(sample.query).definitions
     assert isinstance(definition, OperationDefinitionNode)
@@ -77,7 +92,7 @@ def test_there_are_enough_samples_and_each_says_what_it_shows() -> None:
 )
 async def test_a_sample_runs_as_it_stands(gql: Gql, sample: Operation) -> None:
     user = await signed_in(gql, FOR[sample.name]) if sample.name in FOR else gql
-    data = await user.run(sample.query, **sample.variables)
+    data = await user.run(sample.query, **await with_ids(user, sample.variables))
     assert [error["code"] for error in user_errors(data)] == REFUSED.get(sample.name, [])
     assert not empty(data), "a sample that shows nothing shows nothing"
 
@@ -96,6 +111,48 @@ async def test_a_large_deposit_reaches_an_open_subscription(gql: Gql, settings: 
         arrived = (await socket.next())["notifications"]["notification"]
     assert (arrived["kind"], arrived["client"]["name"]) == ("LARGE_DEPOSIT", "Rajesh Kumar")
     assert arrived["amount"]["display"] == "₹15,00,000.00"
+
+
+async def test_a_question_is_answered_before_ones_eyes(gql: Gql, settings: Settings, schema: Schema) -> None:
+    by_name = {sample.name: sample for sample in SAMPLES}
+    asha = await signed_in(gql, "asha.mehta")
+    ask, follow = by_name["31-ask"], by_name["34-conversation-live"]
+    given = await with_ids(asha, follow.variables)
+    async with (
+        working(gql.services, RUNS),
+        served(make_app(settings, gql.services, schema=schema)) as address,
+        socket_to(address, asha.token) as socket,
+    ):
+        await socket.subscribe(follow.query, id="follow", **given)
+        await asyncio.sleep(0.5)
+        await socket.subscribe(ask.query, id="ask", input={**ask.variables["input"], **given})
+        asked = await until_whole(socket, ask="ask", follow="conversationEvents")
+    for events in asked.values():
+        kinds = [event["__typename"] for event in events]
+        assert kinds[0] == "MessagePosted"
+        assert kinds[-1] == "RunCompleted"
+        assert "TextDelta" in kinds
+    found = next(event["block"] for event in asked["ask"] if event["__typename"] == "BlockAdded")
+    assert "Rajesh Kumar" in found["title"]
+    assert len(found["rows"]) > 1
+    # It is found again, by the beginnings of its words, and read as a document.
+    search, export = by_name["36-search-messages"], by_name["38-export-conversation"]
+    assert (await asha.run(search.query, **search.variables))["messages"]["totalCount"] >= 1
+    (exported,) = (await asha.run(export.query))["conversations"]["nodes"]
+    assert exported["title"] == ask.variables["input"]["content"]
+    assert all(name in exported["markdown"] for name in ("Asha Mehta", "Assistant", "| --- |"))
+
+
+async def until_whole(socket: Socket, **fields: str) -> dict[str, list[Any]]:
+    """The events of several subscriptions, each until its answer is whole, by their ids."""
+    told: dict[str, list[Any]] = {name: [] for name in fields}
+    while any(not events or events[-1]["__typename"] != "RunCompleted" for events in told.values()):
+        message = await socket.receive(20)
+        assert message["type"] != "error", message
+        if message["type"] == "next":
+            assert "errors" not in message["payload"], message
+            told[message["id"]].append(message["payload"]["data"][fields[message["id"]]])
+    return told
 
 
 async def test_three_sign_ins_see_different_rows(gql: Gql) -> None:

@@ -47,7 +47,8 @@ PEOPLE: Final = [
     "end client",
     "loner",
 ]
-# Filters that mean another list for each who asks.
+# Lists and filters that mean another list for each who asks.
+OWN_LISTS: Final = {"conversations", "messages", "notifications"}
 OWN_WORDS: Final = {"placedByMe", "awaitingMe"}
 # What a frontend may ask for by an id that nobody has shown to it.
 REACHING: Final = {"breakGlass"}
@@ -181,7 +182,7 @@ async def test_lists_and_counts_are_cut_to_what_one_sees(stage: Stage, firm: Hou
         return
     mine, count = await all_of(stage.gql.as_(person.user), listing, cut)
     assert len(mine) == count
-    if listing.name == "notifications" or OWN_WORDS & set(cut or ()):
+    if listing.name in OWN_LISTS or OWN_WORDS & set(cut or ()):
         assert mine & set(firm.rows) <= {row_id for row_id in firm.rows if firm.sees(person, row_id)}
         return
     everything, _ = await all_of(stage.gql.as_(firm.people["admin"].user), listing, cut)
@@ -241,6 +242,7 @@ async def test_no_mutation_reaches_what_one_may_not_see(stage: Stage, firm: Hous
     gql = stage.gql.as_(person.user)
     ids = {prefix: next(iter(firm.visible(person, prefix)), encode(prefix, UUID(int=3))) for prefix in ENTITIES}
     ids["team"] = encode("team", person.user.user.team_id or UUID(int=0))
+    ids["conversation"] = firm.talks.owned[person.user.user.id]
     inputs = Inputs(ids.__getitem__, INPUTS.schema)
     kind = inputs.kind_of(mutation)
     well_formed = inputs.of(kind) | {str(leaf.path[0]): inputs.of(kind, full=True)[str(leaf.path[0])]}

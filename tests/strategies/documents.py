@@ -16,6 +16,7 @@ from graphql import (
     GraphQLNamedType,
     GraphQLNonNull,
     GraphQLObjectType,
+    GraphQLUnionType,
     get_named_type,
     is_leaf_type,
     is_required_argument,
@@ -53,6 +54,10 @@ class Documents:
 
     def selection(self, kind: GraphQLNamedType, depth: int) -> str:
         """What is asked of an object: always its type and its id, and some more."""
+        if isinstance(kind, GraphQLUnionType):
+            members = self._draw(st.lists(st.sampled_from(kind.types), min_size=1, max_size=MOST_FIELDS, unique=True))
+            of_each = (f"... on {each.name} {{ {self.selection(each, depth)} }}" for each in members)
+            return " ".join(["__typename", *of_each])
         assert isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
         usable = [name for name, field in kind.fields.items() if depth or is_leaf_type(get_named_type(field.type))]
         # Some types hold nothing but what lies deeper.
@@ -118,6 +123,8 @@ def in_full(kind: GraphQLNamedType, depth: int, since: date) -> str:
 
     `since` is the day that charts begin with.
     """
+    if isinstance(kind, GraphQLUnionType):
+        return " ".join(f"... on {each.name} {{ {in_full(each, depth, since)} }}" for each in kind.types)
     assert isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
     shown = ["__typename"]
     for name, field in kind.fields.items():

@@ -13,6 +13,7 @@ INPUTS: Final = Inputs(str)
 DAYS: Final = ["2025-01-06", "2025-01-08", "2030-01-01", "2030-01-02", "0001-01-01", "9999-12-31"]
 TEXTS: Final = {
     "text": ["zo", "ar", "s", "b a", "client", "nobody", ""],
+    "search": ["sa", "client", "of s", "nobody", ""],
     "tag": ["vip", "x"],
     "currency": ["INR", "USD"],
     "names": ["books.count", "nothing"],

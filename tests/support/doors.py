@@ -12,11 +12,12 @@ from uuid import UUID
 import msgspec
 
 from domain.access import ALLOWED, Action
+from domain.conversations.entities import stream_of
 from domain.identity import Session
 from graph.follow import StreamCursor
-from graph.ids import ENTITIES, PREFIXES
+from graph.ids import ENTITIES, PREFIXES, encode
 from graph.node_queries import MOST
-from tests.factories.house import House, Person
+from tests.factories.house import House, Person, id_in
 from tests.strategies.lists import INPUTS
 from tests.support.gql import Gql
 from tests.support.inputs import document
@@ -127,21 +128,54 @@ NOTIFICATIONS: Final = """subscription ($after: String) { notifications(after: $
 } }"""
 
 
+TALKS: Final = """subscription ($of: ID!, $after: String) { conversationEvents(conversationId: $of, after: $after) {
+    __typename
+    ... on MessagePosted { message { id blocks { ... on TextBlock { text } } context { nodeIds } } }
+    ... on TextDelta { messageId text }
+    ... on RunCompleted { message { id blocks { ... on TextBlock { text } } } toolsUsed { line } }
+} }"""
+
+
 async def subscription(firm: Firm, person: Person) -> Found:
-    """The streams of all portfolios, of which only one's own can be followed, and of one's own notifications."""
+    """The streams of all portfolios and conversations, as far as they can be followed, and one's own notifications."""
     house, reached, meant = firm.house, set[str](), set[str]()
     portfolios = house.ids("portfolio")
     async with socket_to(firm.address, person.user.token) as socket:
         for at in range(0, len(portfolios), AT_ONCE):
             reached |= await _followed(firm, socket, portfolios[at : at + AT_ONCE])
         reached |= await _notified(firm, socket, person)
+        reached |= await _heard(firm, socket)
     for prefix in ("portfolio", "order"):
         meant |= house.visible(person, prefix)
     seen = [client for client in house.clients if house.sees(person, f"client_{client.id.hex}")]
     meant |= {f"client_{client.id.hex}" for client in seen}
     meant |= {row_id for row_id in house.visible(person, "book") if UUID(row_id[5:]) in {c.book_id for c in seen}}
-    meant |= await _spoken_of(firm, person)
+    meant |= await _spoken_of(firm, person) | _talked_of(house, person)
     return reached, meant
+
+
+def _talked_of(house: House, person: Person) -> set[str]:
+    """The messages of one's conversations, as far as one sees them, and the clients whom they name."""
+    messages = house.visible(person, "message")
+    return messages | {encode("client", client) for each in messages for client in house.talks.about[id_in(each)]}
+
+
+async def _heard(firm: Firm, socket: Socket) -> set[str]:
+    """What the streams of conversations tell from their beginning to their end, of those that can be followed."""
+    reached: set[str] = set()
+    for conversation in firm.house.ids("conversation"):
+        after = StreamCursor(stream_of(id_in(conversation)), 0).encode()
+        asked = {"query": TALKS, "variables": {"of": conversation, "after": after}}
+        await socket.send(type="subscribe", id=conversation, payload=asked)
+        while (message := await socket.receive())["type"] == "next":
+            assert "errors" not in message["payload"], message
+            reached |= told(firm.house, message["payload"])
+            if message["payload"]["data"]["conversationEvents"]["__typename"] == "ParticipantJoined":
+                await socket.send(type="complete", id=conversation)
+                break
+        else:
+            assert [error["extensions"]["code"] for error in message["payload"]] == ["NOT_FOUND"], message
+    return reached
 
 
 async def _followed(firm: Firm, socket: Socket, portfolios: list[str]) -> set[str]:
@@ -158,7 +192,7 @@ async def _followed(firm: Firm, socket: Socket, portfolios: list[str]) -> set[st
             reached |= told(firm.house, message["payload"])
             await socket.send(type="complete", id=message["id"])
         else:
-            assert [error["extensions"]["code"] for error in message["payload"]] == ["NOT_FOUND"]
+            assert [error["extensions"]["code"] for error in message["payload"]] == ["NOT_FOUND"], message
     return reached
 
 
@@ -208,6 +242,8 @@ PROBES: Final[Mapping[str, tuple[str, Action, Callable[[str], dict[str, Any]]]]]
         Action.OPEN_PORTFOLIO,
         lambda row_id: {"portfolioId": row_id, "version": 99, "name": "x"},
     ),
+    "conversation": ("renameConversation", Action.CONVERSE, lambda row_id: {"conversationId": row_id, "title": " "}),
+    "run": ("cancelRun", Action.CONVERSE, lambda row_id: {"runId": row_id}),
     "notification": (
         "markNotificationsRead",
         Action.MARK_NOTIFICATIONS,

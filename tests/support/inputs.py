@@ -44,8 +44,8 @@ PLAIN: Final = {
 }
 
 
-# What a field names by its part: an actor is a user, and an object may be a client.
-PARTS: Final = {"actor": "user", "object": "client"}
+# What a field names by its part: an actor is a user, and an object or a node may be a client.
+PARTS: Final = {"actor": "user", "object": "client", "node": "client"}
 
 
 class Leaf:

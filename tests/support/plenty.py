@@ -13,12 +13,13 @@ import msgspec
 
 from domain.access import Role
 from domain.clients import ClientKind, ClientStatus, KycStatus, RiskProfile, Segment
+from domain.conversations.entities import Mode, Module
 from domain.notifications import NotificationKind
 from domain.orders import OrderStatus, Side
 from domain.portfolios import PortfolioStatus
 from domain.valuation import AssetClass
 from graph.ids import encode, id_of
-from tests.factories import announcements, jobs, ledger, partners, people, trading, trail
+from tests.factories import announcements, jobs, ledger, partners, people, talks, trading, trail
 from tests.factories.firm import SignedIn
 from tests.support.stage import Stage
 
@@ -36,6 +37,22 @@ OPEN: Final = 50
 # What has a history of its own.
 KINDS: Final = ("Book", "Client", "Household", "Portfolio", "Order", "User")
 USERS: Final = 20
+# Of each who looks; and what is said in the longest.
+TALKS: Final = 30
+LONG: Final = 1_000
+TAKING_PART: Final = """
+insert into conversation_participants
+select gen_random_uuid(), id, owner_id, owner_id, created_at from conversations on conflict do nothing
+"""
+MENTIONS: Final = """
+insert into message_clients select m.conversation_id, m.id, c.client_id from messages m, message_clients c
+where c.message_id = $1 and hashint4(extract(epoch from m.created_at)::int) % 3 = 0 on conflict do nothing
+"""
+WORDS: Final = """
+update messages set words = to_tsvector('simple', case when hashint4(extract(epoch from created_at)::int) % 400 = 0
+    then 'rare' else 'common' end)
+where words is null
+"""
 
 
 def chance(parts: int, seed: int = 0) -> str:
@@ -85,11 +102,13 @@ async def copied(stage: Stage, table: str, row: Any, number: int, within: str = 
     )
 
 
-async def numbered(stage: Stage, name: str, table: str, condition: str = "true", most: int = ROWS) -> None:
+async def numbered(
+    stage: Stage, name: str, table: str, condition: str = "true", most: int = ROWS, order: str = "sort_name, id"
+) -> None:
     """Give rows a number each, for others to be theirs in turn."""
     await stage.owner.execute(
-        f"create temp table {name}_at as select *, row_number() over (order by sort_name, id) - 1 as at "  # noqa: S608 - our own names
-        f"from {table} where {condition} order by sort_name, id limit {most}"
+        f"create temp table {name}_at as select *, row_number() over (order by {order}) - 1 as at "  # noqa: S608 - our own names
+        f"from {table} where {condition} order by {order} limit {most}"
     )
     await stage.owner.execute(f"create index on {name}_at (at); analyze {name}_at")
 
@@ -107,6 +126,7 @@ async def plenty(stage: Stage) -> Plenty:
     known |= await _trading(stage, admin, advisor, known["Portfolio"])
     await _told(stage, admin, advisor, books[0])
     known["ServiceAccount"] = await _programs(stage)
+    known["Conversation"] = await _talks(stage, admin, advisor)
     request = await _trail(stage, known)
     await stage.owner.execute("set role none; set session_replication_role = origin; set role steward_owner")
     await stage.owner.execute("vacuum analyze")
@@ -256,6 +276,31 @@ async def _told(stage: Stage, admin: SignedIn, advisor: SignedIn, book: Any) -> 
         "insert into queue.pgqueuer_log (job_id, status, priority, entrypoint, traceback, created) "
         'select id, status, 0, entrypoint, \'{"exception_message": "OSError"}\', updated from queue.pgqueuer'
     )
+
+
+async def _talks(stage: Stage, admin: SignedIn, advisor: SignedIn) -> Any:
+    """Conversations of both and many more of others', in which as much is said; one is longer than the others."""
+    make = stage.make
+    made = {}
+    for who, number in ((admin, TALKS), (advisor, TALKS), (await make.user(Role.ADVISOR), FEW)):
+        talk = made[who.id] = await talks.conversation(make, who.user)
+        apart = {"module": spread(Module), "mode": spread(Mode), "updated_at": before("updated_at")}
+        archived = f"case when {chance(3)} = 0 then t.created_at end"
+        await copied(
+            stage, "conversations", talk, number, **apart, archived_at=archived, created_at=before("created_at")
+        )
+    await stage.owner.execute(TAKING_PART)
+    await numbered(stage, "conversations", "conversations", order="id")
+    about = await stage.owner.fetch(
+        "select id from clients where book_id = $1 limit 2", advisor.book and advisor.book.id
+    )
+    own = {"role": spread(["USER", "ASSISTANT"]), "created_at": before("created_at")}
+    said = await talks.message(make, made[admin.id], "rare", about=[row["id"] for row in about])
+    await copied(stage, "messages", said, LONG, **own)
+    await copied(stage, "messages", said, ROWS, within="conversations", **own, conversation_id="o.id")
+    await stage.owner.execute(MENTIONS, said.id)
+    await stage.owner.execute(WORDS)
+    return made[admin.id]
 
 
 async def _programs(stage: Stage) -> Any:

@@ -12,6 +12,7 @@ from asyncpg import Record
 from domain.access import Role
 from graph.ids import encode, id_of
 from tests.factories.house import House, Person, hears
+from tests.factories.house_talks import Talks
 
 Sees = Callable[[Record, Person], bool]
 
@@ -99,14 +100,27 @@ THROUGH: Final = {
     "order_fills": ("order", "order_id"),
     "portfolio_targets": ("portfolio", "portfolio_id"),
 }
+# Who takes part sees them, of whatever role, and as far as it sees the clients whose data they hold.
+TALKS: Final[Mapping[str, Callable[[Talks, Record, Person], bool]]] = {
+    "conversations": lambda talks, row, person: talks.takes_part(person, row["id"]),
+    "conversation_participants": lambda talks, row, person: talks.takes_part(person, row["conversation_id"]),
+    "conversation_titles": lambda talks, row, person: talks.sees(person, row["message_id"]),
+    "message_clients": lambda talks, row, person: talks.takes_part(person, row["conversation_id"]),
+    "messages": lambda talks, row, person: talks.sees(person, row["id"]),
+    "run_steps": lambda talks, row, person: talks.sees(person, row["message_id"]),
+    "runs": lambda talks, row, person: talks.sees(person, row["message_id"]),
+    "tool_uses": lambda talks, row, person: talks.sees(person, row["message_id"]),
+}
 BY_ID: Final = {"households": "household", "lots": "lot", "users": "user"}
-TABLES: Final = sorted({*CUT, *OWN, *ALL, *BY_ID, *THROUGH, "events"})
+TABLES: Final = sorted({*CUT, *OWN, *ALL, *BY_ID, *TALKS, *THROUGH, "events"})
 
 
 def expected(firm: House, person: Person, table: str, row: Record) -> bool:
     """Whether PostgreSQL should show a row to the application on behalf of a person."""
     if table == "events":
         return _heard(firm, person, row)
+    if table in TALKS:
+        return TALKS[table](firm.talks, row, person)
     if table in THROUGH:
         prefix, column = THROUGH[table]
         return firm.sees(person, encode(prefix, row[column]))
@@ -120,8 +134,10 @@ def expected(firm: House, person: Person, table: str, row: Record) -> bool:
 
 
 def _heard(firm: House, person: Person, row: Record) -> bool:
-    """One's own stream, and those of the portfolios that one sees."""
+    """One's own stream, and those of the portfolios that one sees and of the conversations that one takes part in."""
     kind, _, key = row["stream"].partition(":")
+    if kind == "conversation":
+        return firm.talks.takes_part(person, UUID(key))
     if kind == "orders":
         return firm.sees(person, encode("portfolio", UUID(key)))
     return bool(row["stream"] == f"user:{person.user.user.id}")

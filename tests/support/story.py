@@ -277,6 +277,53 @@ class Story:
         self.secrets.append(token)
         return token
 
+    async def start_conversation(self) -> dict[str, Any]:
+        return {"title": "Zyxwvut Qponm"}
+
+    async def _conversation(self) -> str:
+        payload = await self.gql.change("startConversation", "conversation { id }", title="Zyxwvut")
+        return str(payload["conversation"]["id"])
+
+    async def send_message(self) -> dict[str, Any]:
+        # By somebody of its own, for nobody answers here, and only so many questions wait for an answer.
+        self._act(await self.make.user(Role.ADMIN))
+        return {
+            "conversationId": await self._conversation(),
+            "content": "What does Zyxwvut Qponm like? Zebras?",
+            "idempotencyKey": f"key {next(self.make.numbers)}",
+            "context": {"nodeIds": [await self._client()], "page": "Of Zyxwvut"},
+        }
+
+    async def cancel_run(self) -> dict[str, Any]:
+        given = await self.send_message()
+        payload = await self.gql.change("sendMessage", "run { id }", **given)
+        return {"runId": payload["run"]["id"]}
+
+    async def retry_run(self) -> dict[str, Any]:
+        given = await self.cancel_run()
+        await self.gql.change("cancelRun", "__typename", **given)
+        return given
+
+    async def rename_conversation(self) -> dict[str, Any]:
+        return {"conversationId": await self._conversation(), "title": "Qponm"}
+
+    async def archive_conversation(self) -> dict[str, Any]:
+        return {"conversationId": await self._conversation()}
+
+    async def delete_conversation(self) -> dict[str, Any]:
+        given = await self.send_message()
+        await self.gql.change("sendMessage", "__typename", **given)
+        return {"conversationId": given["conversationId"]}
+
+    async def share_conversation(self) -> dict[str, Any]:
+        user = await self.make.user(Role.ADVISOR, name="Zyxwvut")
+        return {"conversationId": await self._conversation(), "userId": user.id}
+
+    async def leave_conversation(self) -> dict[str, Any]:
+        given = await self.share_conversation()
+        await self.gql.change("shareConversation", "__typename", **given)
+        return given
+
     async def invite_user(self) -> dict[str, Any]:
         return {"email": self._address(), "name": "Zyxwvut Qponm", "role": "ANALYST"}
 

@@ -14,7 +14,7 @@ from sqlalchemy import ARRAY, Boolean, Column, Date, Integer, LargeBinary, Numer
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, TSVECTOR
 from sqlalchemy.types import Uuid
 
-from tests.factories.house import House
+from tests.factories.house import House, id_in
 
 SETTINGS: Final = ("user", "books", "clients", "everything", "identity")
 COMMANDS: Final = ("select", "insert", "update", "delete")
@@ -52,13 +52,22 @@ class Wall(msgspec.Struct, frozen=True):
     async def viewers(self, row: Mapping[str, Any]) -> Mapping[str, Mapping[str, str]]:
         """Nobody, somebody who has signed in and has no book, the member of one book, and whoever may do all."""
         stranger = {"user": str(uuid4()), "books": "{}", "clients": "{}"}
-        owner = row.get("user_id") or str(row.get("stream", "")).partition(":")[2] or row.get("id") or str(uuid4())
+        owner = self._participant(row) or row.get("user_id") or str(row.get("stream", "")).partition(":")[2]
+        owner = owner or row.get("id") or str(uuid4())
         return {
             "nobody": {},
             "stranger": stranger,
             "member": self.member,
             "insider": {**stranger, "user": owner, "everything": "on", "identity": "on"},
         }
+
+    def _participant(self, row: Mapping[str, Any]) -> str | None:
+        """Who has started the conversation that a row is of, if it is of one."""
+        of = {UUID(found) for name in ("conversation_id", "message_id", "id") if (found := row.get(name))}
+        talks = self.house.talks
+        of |= {talks.conversation_of[each] for each in of if each in talks.conversation_of}
+        owners = (str(owner) for owner, row_id in talks.owned.items() if id_in(row_id) in of)
+        return next(owners, None)
 
     async def outcome(self, table: str, command: str, row: Mapping[str, Any], settings: Mapping[str, str]) -> str:
         """What a command comes to, with all rights on the table that a role can have; nothing of it stays."""
