@@ -15,7 +15,7 @@ from domain.errors import CursorExpired, Invalid, Unavailable
 from graph.context import Context
 from graph.fanout import Batch, Fanout, Feed, Look
 from graph.observing import Subscribed
-from persistence.events import Event, Events
+from persistence.events import MOST_READ, Event, Events
 
 T = TypeVar("T")
 
@@ -139,7 +139,10 @@ class Sight(msgspec.Struct, frozen=True):
 
     async def _since(self, place: int) -> Batch | None:
         events = await self.context.read(Events.since, self.stream, place)
-        return await self.feed.show(self.context, events) if events else None
+        if not events:
+            return None
+        batch = await self.feed.show(self.context, events)
+        return msgspec.structs.replace(batch, more=len(events) == MOST_READ)
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:

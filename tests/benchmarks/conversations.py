@@ -305,7 +305,7 @@ async def run(database: EmbeddedServer, streams: int, own: set[int] | None) -> N
                 given = (database.url(), str(database.home), str(kind.tokens), str(kind.pace), url)
                 server = stack.enter_context(process("steward", *given, core=own))
                 await measure(kind, server, users, streams)
-        with process("steward", *given[:4], "", core=own) as server:
+        with process("steward", database.url(), str(database.home), "1", "0", "", core=own) as server:
             await idle(server, users)
 
 
