@@ -16,7 +16,7 @@ from domain.errors import CursorExpired, Invalid, Unavailable
 from graph.context import Context
 from graph.fanout import Batch, Fanout, Feed, Look
 from graph.observing import Subscribed
-from persistence.events import MOST_AT_ONCE, Event, Events
+from persistence.events import MOST_READ, Event, Events
 
 T = TypeVar("T")
 
@@ -151,7 +151,7 @@ class Followed(Stream):
         events = await context.read(Events.since, self._stream, place)
         if not events:
             return None
-        return msgspec.structs.replace(await self._show(context, events), last=len(events) < MOST_AT_ONCE)
+        return msgspec.structs.replace(await self._show(context, events), more=len(events) == MOST_READ)
 
 
 class Sight(msgspec.Struct, frozen=True):

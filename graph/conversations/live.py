@@ -21,7 +21,7 @@ from graph.follow import Stream, StreamCursor
 from graph.ids import decode
 from persistence.conversations import Conversations, News, Newsstand
 from persistence.conversations.news import OF_STEPS
-from persistence.events import MOST_AT_ONCE, Event, Events
+from persistence.events import MOST_READ, Event, Events
 
 
 def _cursor(event: Event) -> str:
@@ -86,8 +86,8 @@ def happenings(news: News) -> Batch:
     made = [(event, _told(event, news)) for event in news.events]
     happened = [Happening(event.seq, event.occurred_at, each) for event, each in made if each is not None]
     deleted = any(event.kind == EventKind.CONVERSATION_DELETED for event in news.events)
-    last = len(news.events) < MOST_AT_ONCE
-    return Batch(happened, news.events[-1].seq, NotFound() if deleted else None, last=last)
+    more = len(news.events) == MOST_READ
+    return Batch(happened, news.events[-1].seq, NotFound() if deleted else None, more=more)
 
 
 class Conversing(Stream):

@@ -29,13 +29,13 @@ class Happening(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """Events that were read at once, the place that the stream has come to with them, and the fault that ends it.
 
-    After the `last` one there was nothing more: whoever listened before it was read need not look again until rung.
+    `more` says that there may be others behind them; without it, the stream's bell rings for whatever comes.
     """
 
     events: Sequence[Happening]
     place: int
     fault: Exception | None = None
-    last: bool = False
+    more: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -166,16 +166,15 @@ class Feed(ABC):
             with self.subscription() as subscribed:
                 while True:
                     rung.clear()
-                    while batch := await (await self.look()).since(place):
+                    more = True
+                    while more and (batch := await (await self.look()).since(place)):
                         for event in batch.events:
                             subscribed.delivers(self.now - event.occurred_at if live else None)
                             yield event.source
                             subscribed.delivered(1)
                         if batch.fault:
                             raise batch.fault
-                        place = batch.place
-                        if batch.last:
-                            break
+                        place, more = batch.place, batch.more
                     live = True
                     await rung.wait()
 

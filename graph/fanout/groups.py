@@ -208,7 +208,7 @@ class Group:
                 self._end(member, error, now=False)
 
     async def _go_on(self) -> bool:
-        """Read on as the first member; false if there is nothing to read yet."""
+        """Read on as the first member; false if there is nothing more to read before the bell rings again."""
         first = self._first
         with first.feed.reading():
             return await self._go_on_as(first)
@@ -229,7 +229,8 @@ class Group:
             await self.tell(batch, look.context, first)
         finally:
             look.context.done()
-        return not batch.last
+        # One that was to be told has left: another reads it anew.
+        return batch.more or self.place < batch.place
 
     async def tell(self, batch: Batch, context: Any, reader: Subscriber) -> None:
         """Tell a batch that was read as one of the members to all who may see it now."""

@@ -88,14 +88,18 @@ class Client(asyncio.Protocol):
                 self._answered(json.loads(data[start : start + length]))
             else:
                 events += 1
-                self._heard += 1
-                if self._heard % SAMPLED == 0:
-                    self._sample(data, start, start + length)
+                self._event(data, start, start + length)
             at = start + length
         if events:
             counted.events += events
             counted.last = time.time()
         return data[at:]
+
+    def _event(self, data: bytes, start: int, end: int) -> None:
+        """Take note of an event, which is a part of the data."""
+        self._heard += 1
+        if self._heard % SAMPLED == 0:
+            self._sample(data, start, end)
 
     def _answered(self, message: Any) -> None:
         if message["type"] == "connection_ack":
