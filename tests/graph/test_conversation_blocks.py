@@ -193,7 +193,7 @@ async def test_confirmations(make: Make, gql: Gql, state: ConfirmationState) -> 
 
 async def test_errors_and_what_the_system_tells(make: Make, gql: Gql) -> None:
     advisor = await make.advisor()
-    made = [
+    made: list[AnyBlock] = [
         ErrorBlock(code="MODEL_DOWN", message="Down.", retryable=True, suggestion="Wait."),
         ErrorBlock(code="X", message="No.", retryable=False),
         SystemBlock(about=SystemKind.AGENT_SWITCHED, text="Now tax.", agent="tax"),
