@@ -23,6 +23,8 @@ from persistence.scope import SIGNED_IN, USER, Scope, common
 from persistence.sql import columns
 
 KEPT_DAYS: Final = 30
+# Read with one statement.
+MOST_AT_ONCE: Final = 200
 # A user's own stream, those of the portfolios that the viewer sees, whose own policy applies in the subquery, and those
 # of the conversations that it takes part in.
 # Each kind of stream has its own condition.
@@ -120,7 +122,7 @@ class Events(Repository):
         """Add events under reserved numbers."""
         await self.insert_unaudited(events, happened)
 
-    async def since(self, viewer: Viewer, stream: str, after: int, most: int = 200) -> list[Event]:
+    async def since(self, viewer: Viewer, stream: str, after: int, most: int = MOST_AT_ONCE) -> list[Event]:
         """What follows a number in a stream, in order."""
         return await self.many(Event, SINCE, viewer, stream=stream, after=after, most=most)
 

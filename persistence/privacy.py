@@ -16,6 +16,7 @@ from persistence.repository import Repository
 BLANK_CLIENT: Final = select(
     func.blank_client(bindparam("client_id", type_=Uuid), bindparam("name")).table_valued("orders", "portfolios")
 )
+BLANK_MESSAGES: Final = select(func.blank_messages(bindparam("client_id", type_=Uuid), bindparam("name")))
 BLANK_ACCOUNT: Final = select(func.blank_account(bindparam("user_id", type_=Uuid)))
 USERS_OF: Final = select(users.c.id).where(users.c.client_id == bindparam("client_id", type_=Uuid)).order_by(users.c.id)
 REMAINING: Final = (
@@ -27,9 +28,11 @@ class Privacy(Repository):
     """Destroys what is left of a person once its key is gone; for whoever sees everything."""
 
     async def blank_client(self, client_id: UUID) -> Blanked:
-        """Take the texts out of a client's portfolios, orders and ledger."""
-        ((orders, portfolios),) = await self.lent.rows(BLANK_CLIENT, {"client_id": client_id, "name": ERASED_NAME})
-        return Blanked(orders, portfolios)
+        """Take the texts out of a client's portfolios, orders and ledger, and out of what was said about it."""
+        values = {"client_id": client_id, "name": ERASED_NAME}
+        ((orders, portfolios),) = await self.lent.rows(BLANK_CLIENT, values)
+        ((messages,),) = await self.lent.rows(BLANK_MESSAGES, values)
+        return Blanked(orders, portfolios, messages)
 
     async def blank_account(self, user_id: UUID) -> None:
         """Remove all by which a user signs in, and where it signed in from."""

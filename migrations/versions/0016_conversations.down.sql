@@ -18,4 +18,22 @@ alter table event_streams drop column forgotten;
 drop table run_steps, tool_uses, runs, message_clients, conversation_titles, messages, conversation_participants,
     conversations;
 drop function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants();
+    open_runs_of(uuid), blank_messages(uuid, text), forget_steps(uuid),
+    forget_conversation(uuid), forget_participants();
+create or replace function blank_account(person uuid) returns void
+    language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+    if not exists (select from person_keys where person_id = person and destroyed_at is not null) then
+        raise insufficient_privilege using message = 'the user is not erased';
+    end if;
+    delete from credentials where id = person;
+    delete from second_factors where id = person;
+    delete from recovery_codes where user_id = person;
+    delete from sign_in_challenges where user_id = person;
+    delete from provider_flows where user_id = person;
+    delete from account_links where user_id = person;
+    delete from user_preferences where id = person;
+    delete from provider_identities where user_id = person;
+    update sessions set device = '', address = '' where user_id = person;
+end
+$$;

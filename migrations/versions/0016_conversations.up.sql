@@ -94,6 +94,7 @@ CREATE TABLE tool_uses (
     message_id UUID NOT NULL,
     round INTEGER NOT NULL,
     position INTEGER NOT NULL,
+    block INTEGER NOT NULL,
     said TEXT NOT NULL,
     call_id TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -237,13 +238,14 @@ create function open_runs(person uuid) returns table (status text, many bigint)
 $$;
 
 -- The runs of a conversation that have not ended, and whose they are, for its owner: also those of messages that it does
--- not see, for they end with it.
+-- not see, for they end with it. With their locks, in the order in which the pen takes them.
 create function open_runs_of(conversation uuid) returns table (run_id uuid, user_id uuid)
-    language sql stable security definer set search_path = public, pg_temp as $$
+    language sql volatile security definer set search_path = public, pg_temp as $$
     select r.id, r.user_id from runs r
     join conversations c on c.id = r.conversation_id
     where c.id = conversation and c.owner_id = nullif(current_setting('steward.user', true), '')::uuid
         and r.status in ('QUEUED', 'RUNNING')
+    order by r.id for update of r
 $$;
 
 -- The messages of the conversations that whoever asks takes part in which hold such words; the policy of messages cuts
@@ -272,6 +274,49 @@ create function forget_steps(message uuid) returns bigint
     select min(seq) from forgotten
 $$;
 
+-- What was said about a client whose key is destroyed, and what it was said from. That something was said stays.
+create function blank_messages(client uuid, nothing text) returns bigint
+    language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    blanked bigint;
+begin
+    if not exists (select from person_keys where person_id = client and destroyed_at is not null) then
+        raise insufficient_privilege using message = 'the client is not erased';
+    end if;
+    update conversation_titles t set title = nothing, message_id = null
+        from message_clients m where m.client_id = client and m.message_id = t.message_id;
+    delete from tool_uses u using message_clients m where m.client_id = client and m.message_id = u.message_id;
+    delete from run_steps s using message_clients m where m.client_id = client and m.message_id = s.message_id;
+    update messages g set blocks = '[]', insight = '{}', words = null, version = version + 1
+        from message_clients m where m.client_id = client and m.message_id = g.id;
+    get diagnostics blanked = row_count;
+    return blanked;
+end
+$$;
+
+-- As before, with an end client's conversations.
+create or replace function blank_account(person uuid) returns void
+    language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+    if not exists (select from person_keys where person_id = person and destroyed_at is not null) then
+        raise insufficient_privilege using message = 'the user is not erased';
+    end if;
+    delete from credentials where id = person;
+    delete from second_factors where id = person;
+    delete from recovery_codes where user_id = person;
+    delete from sign_in_challenges where user_id = person;
+    delete from provider_flows where user_id = person;
+    delete from account_links where user_id = person;
+    delete from user_preferences where id = person;
+    delete from provider_identities where user_id = person;
+    -- What an end client has said is its own; what the staff have said is the firm's.
+    delete from conversations where owner_id = person and exists (
+        select from users u where u.id = person and u.role = 'CLIENT'
+    );
+    update sessions set device = '', address = '' where user_id = person;
+end
+$$;
+
 -- Forgets the events of a conversation that was deleted.
 create function forget_conversation(conversation uuid) returns void
     language sql security definer set search_path = public, pg_temp as $$
@@ -290,9 +335,11 @@ create function forget_participants() returns void
         and not exists (select from events e where e.stream = 'conversation:' || p.conversation_id)
 $$;
 revoke execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants() from public;
+    open_runs_of(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
+    forget_participants() from public;
 grant execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants() to steward_app;
+    open_runs_of(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
+    forget_participants() to steward_app;
 
 grant select, insert, update, delete on conversations, conversation_participants to steward_app;
 grant select, insert, update on messages, conversation_titles, runs to steward_app;

@@ -14,6 +14,7 @@ import pytest
 from domain.access import Role
 from domain.clients import ClientStatus
 from domain.identity import UserStatus
+from domain.office import RUNS
 from domain.portfolios import Portfolio
 from graph.context import Services
 from graph.ids import id_of
@@ -23,6 +24,8 @@ from tests.factories import ledger, trading
 from tests.factories.firm import Make, SignedIn
 from tests.support.audit import findings, verified
 from tests.support.gql import Gql
+from tests.support.talking import say
+from tests.support.worker import drained
 
 REASON: Final = "Its time is over by law."
 # No word of the firm's own, in none of its tables.
@@ -99,6 +102,9 @@ async def former(gql: Gql, make: Make, admin: SignedIn, **given: Any) -> Former:
     assert recorded["userErrors"] == []
     user = await make.user(Role.CLIENT, client_id=key, name="Quixandra Vexmoor", email="q@vexmoor.example")
     await make.session(user.user, device="Plover's telephone", address="203.0.113.9")
+    await say(gql, admin, "What does Quixandra Vexmoor hold?")
+    await say(gql, admin, "And the cash of this Plover?", context={"nodeIds": [client_id], "page": "client"})
+    await drained(gql.services, RUNS)
     archived = await ask.change("archiveClient", "client { id version }", clientId=client_id, version=1)
     assert archived["userErrors"] == []
     return Former(client_id, key, archived["client"]["version"], portfolio_id, user)
@@ -271,11 +277,15 @@ async def test_an_erased_user_stands_nowhere_but_by_its_id(
 # Of a user, nothing but its id stands there.
 BY_ID_ALONE: Final = {
     "announcements",
+    "conversation_participants",
     "glass_accesses",
     "memberships",
+    # An end client's go with its conversations.
+    "messages",
     "notifications",
     "orders",
     "refresh_tokens",
+    "runs",
     "service_accounts",
     "service_keys",
     "sessions",
@@ -299,8 +309,8 @@ def metadata_script() -> str:
     """What the migration does to a user's rows."""
     from migrations.scripts import VERSIONS  # noqa: PLC0415 - alembic's own imports are long
 
-    text = (VERSIONS / "0010_audit.up.sql").read_text(encoding="utf-8")
-    return text[text.index("create function blank_account") :]
+    text = (VERSIONS / "0016_conversations.up.sql").read_text(encoding="utf-8")
+    return text[text.index("create or replace function blank_account") :].partition("end\n$$;")[0]
 
 
 async def test_the_functions_that_destroy_decline_without_a_destroyed_key(
