@@ -9,7 +9,6 @@ from uuid import UUID
 import msgspec
 
 from domain.entities import Entity
-from domain.errors import Refusal, RefusalCode
 from domain.refs import Ref
 
 LONGEST_CONTENT: Final = 20_000
@@ -338,12 +337,6 @@ class MessageFilter(msgspec.Struct, frozen=True):
 def may_write(conversation: Conversation, user_id: UUID) -> bool:
     """Whether somebody who takes part in a conversation writes in it, and ends its runs."""
     return conversation.mode is Mode.GROUP or conversation.owner_id == user_id
-
-
-def read_only(field: str) -> Refusal:
-    """What a reader of somebody else's conversation is told."""
-    message = "The conversation is shared with you to be read; its owner decides."
-    return Refusal(RefusalCode.READ_ONLY, message, ("input", field))
 
 
 def stream_of(conversation_id: UUID) -> str:

@@ -25,7 +25,6 @@ from domain.conversations.entities import (
     Run,
     Title,
     may_write,
-    read_only,
     stream_of,
 )
 from domain.conversations.looking import looked_at
@@ -213,7 +212,7 @@ async def leave(work: Work, viewer: Viewer, conversation_id: UUID, user_id: UUID
     require(viewer, Action.CONVERSE)
     conversation = await work.conversations.locked(viewer, conversation_id)
     if viewer.user_id not in {user_id, conversation.owner_id}:
-        raise read_only("userId")
+        raise _read_only("userId")
     if user_id == conversation.owner_id:
         raise invalid("userId", "The owner of a conversation deletes it instead.")
     present = await work.conversations.participants(viewer, [conversation.id])
@@ -235,7 +234,7 @@ async def _own(work: Work, viewer: Viewer, conversation_id: UUID) -> Conversatio
     """The viewer's own conversation, with its lock. Raises NotFound. Refuses: READ_ONLY."""
     conversation = await work.conversations.locked(viewer, conversation_id)
     if conversation.owner_id != viewer.user_id:
-        raise read_only("conversationId")
+        raise _read_only("conversationId")
     return conversation
 
 
