@@ -11,4 +11,5 @@ alter table events drop column since;
 drop table run_steps, tool_uses, runs, message_clients, conversation_titles, messages, conversation_participants,
     conversations;
 drop function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants();
+    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants(),
+    blank_talks(uuid);

@@ -265,10 +265,34 @@ create function forget_participants() returns void
     where not exists (select from conversations c where c.id = p.conversation_id)
         and not exists (select from events e where e.stream = 'conversation:' || p.conversation_id)
 $$;
+
+-- What a user has started whose key is destroyed, and the words that it, or others of a client whose key is destroyed,
+-- have said elsewhere.
+create function blank_talks(person uuid) returns void
+    language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+    if not exists (select from person_keys where person_id = person and destroyed_at is not null) then
+        raise insufficient_privilege using message = 'the person is not erased';
+    end if;
+    delete from events e using conversations c where c.owner_id = person and e.stream = 'conversation:' || c.id;
+    delete from conversations where owner_id = person;
+    delete from tool_uses t using message_clients m where m.client_id = person and t.message_id = m.message_id;
+    delete from run_steps s using message_clients m where m.client_id = person and s.message_id = m.message_id;
+    with blanked as (
+        update messages m set blocks = '[]', insight = '{}', words = null, version = version + 1
+        where m.author_id = person
+            or m.id in (select c.message_id from message_clients c where c.client_id = person)
+        returning m.id
+    )
+    delete from conversation_titles t using blanked where t.message_id = blanked.id;
+end
+$$;
 revoke execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants() from public;
+    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants(), blank_talks(uuid)
+    from public;
 grant execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants() to steward_app;
+    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants(), blank_talks(uuid)
+    to steward_app;
 
 grant select, insert, update, delete on conversations, conversation_participants to steward_app;
 grant select, insert, update on messages, conversation_titles, runs to steward_app;
