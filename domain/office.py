@@ -32,6 +32,7 @@ JOBS: Final[tuple[Job, ...]] = (
     letters.place_changed,
     letters.send_link,
     publishing.publish,
+    runs.revive,
 )
 
 # Carried out by a worker of their own, in each process: they take long, and people wait for them.
@@ -48,6 +49,8 @@ SCHEDULES: Final[tuple[Schedule, ...]] = (
     Schedule(execution.follow_up, "* * * * *"),
     # An exchange announces a special day long before it; an order for that day is brought to it soon.
     Schedule(redating.redate, "*/5 * * * *"),
+    # Each minute, whatever has become of their jobs; with no run under way it costs one statement.
+    Schedule(runs.revive, "* * * * *"),
     # Exchanges close all around the day; a run that finds nothing to ask for costs three statements.
     Schedule(publishing.publish, "*/10 * * * *"),
 )

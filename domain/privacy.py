@@ -27,6 +27,7 @@ class Blanked(msgspec.Struct, frozen=True):
 
     orders: int
     portfolios: int
+    messages: int
 
 
 class Privacy(Protocol):

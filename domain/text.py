@@ -10,6 +10,8 @@ LONGEST_NAME: Final = 200
 LONGEST_NOTE: Final = 10_000
 SHORTEST_REASON: Final = 10
 LONGEST_REASON: Final = 1_000
+# PostgreSQL stores neither a NUL nor half of a surrogate pair.
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _WORD: Final = re.compile(r"[^\W_]+")
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 
@@ -23,6 +25,11 @@ def fold(text: str) -> str:
 def words(*texts: str | None) -> frozenset[str]:
     """The folded words of some texts, for search by the beginnings of words."""
     return frozenset(word for text in texts if text for word in _WORD.findall(fold(text)))
+
+
+def storable(text: str) -> str:
+    """A text that others have written, with U+FFFD for each character that cannot be stored."""
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def invalid(field: str, message: str) -> Refusal:

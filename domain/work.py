@@ -138,8 +138,11 @@ class Work(Protocol):
         """
         ...
 
-    def enqueue(self, job: "Job", *ids: UUID, after: timedelta = timedelta(0)) -> None:
-        """Have a job run with these ids, some time after the transaction is committed; never, if it is not."""
+    def enqueue(self, job: "Job", *ids: UUID, after: timedelta = timedelta(0), key: str | None = None) -> None:
+        """Have a job run with these ids, some time after the transaction is committed; never, if it is not.
+
+        One with a key is left out while another of the same key waits or runs.
+        """
         ...
 
     def trace(self, trace: "Trace") -> None:

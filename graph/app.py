@@ -222,6 +222,7 @@ def _trusted(settings: Settings, schema: Schema) -> Mapping[str, str]:
 
 # A run of a killed server is taken up again within so long, and a poll.
 RUN_HEARTBEAT: Final = timedelta(seconds=10)
+MANY_LIVES: Final = 1_000
 
 
 def make_worker(settings: Settings, services: Services, *, elected: bool) -> Worker:
@@ -245,7 +246,8 @@ def make_answerer(settings: Settings, services: Services) -> Worker:
         services.gateways,
         jobs=RUNS,
         schedules=(),
-        pace=Pace(heartbeat=RUN_HEARTBEAT, poll=timedelta(seconds=1)),
+        # A run counts its attempts itself, and ends after some; one whose job had died before would go on for ever.
+        pace=Pace(heartbeat=RUN_HEARTBEAT, poll=timedelta(seconds=1), lives=MANY_LIVES),
         at_once=settings.runs_at_once,
         connections=max(1, settings.database_pool // 2),
         observer=services.observer,

@@ -1,8 +1,9 @@
 """Following a stream of the event log: everything since a cursor, in order, then what comes live."""
 
 import asyncio
+from abc import abstractmethod
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import TypeVar
@@ -15,7 +16,7 @@ from domain.errors import CursorExpired, Invalid, Unavailable
 from graph.context import Context
 from graph.fanout import Batch, Fanout, Feed, Look
 from graph.observing import Subscribed
-from persistence.events import Event, Events
+from persistence.events import MOST_AT_ONCE, Event, Events
 
 T = TypeVar("T")
 
@@ -46,18 +47,17 @@ class StreamCursor(msgspec.Struct, frozen=True, array_like=True):
         return cursor
 
 
-class Followed(Feed):
+class Stream(Feed):
     """A stream's events since the cursor, for ever; raises CursorExpired.
 
-    `opened` gives the stream, or raises why it may not be followed; `show` what a field gives of its events.
+    `opened` gives the stream, or raises why it may not be followed.
 
     Nothing is held between two batches: each reading lends a connection, which checks the session again. A database
     that is gone for a while only delays what follows.
     """
 
-    def __init__(self, context: Context, opened: Callable[[], Awaitable[str]], after: str | None, show: Show) -> None:
+    def __init__(self, context: Context, opened: Callable[[], Awaitable[str]], after: str | None) -> None:
         self.resumed = after is not None
-        self.show = show
         self._context = context
         self._opened = opened
         self._after = after
@@ -91,7 +91,7 @@ class Followed(Feed):
         Raises Invalid, CursorExpired, and why the stream may not be followed.
         """
         self._stream = await self._opened()
-        self.key = self.show, self._stream
+        self.key = self.kind, self._stream
         self.session = (await self._context.viewer()).session_id
         self._context.patient = True
         last, first_kept = await self._context.read(Events.bounds, self._stream)
@@ -105,12 +105,21 @@ class Followed(Feed):
             raise CursorExpired
         return seq
 
+    @property
+    @abstractmethod
+    def kind(self) -> Hashable:
+        """What tells apart what is shown of a stream."""
+
+    @abstractmethod
+    async def read(self, context: Context, place: int) -> Batch | None:
+        """What follows a place, as the context's viewer sees it; None if there is nothing yet."""
+
     async def look(self) -> Look:
         """The stream with rights asked again; raises Unauthenticated."""
 
         async def look() -> Sight:
             context = self._context.fresh()
-            return Sight(self, self._stream, context, await context.viewer())
+            return Sight(self, context, await context.viewer())
 
         return await _patiently(look)
 
@@ -125,11 +134,30 @@ class Followed(Feed):
         return await _patiently(ask)
 
 
+class Followed(Stream):
+    """A stream whose events are small: `show` reads what a field gives of them."""
+
+    def __init__(self, context: Context, opened: Callable[[], Awaitable[str]], after: str | None, show: Show) -> None:
+        super().__init__(context, opened, after)
+        self._show = show
+
+    @property
+    def kind(self) -> Hashable:
+        """What shows the events."""
+        return self._show
+
+    async def read(self, context: Context, place: int) -> Batch | None:
+        """What follows a place, as the context's viewer sees it; None if there is nothing yet."""
+        events = await context.read(Events.since, self._stream, place)
+        if not events:
+            return None
+        return msgspec.structs.replace(await self._show(context, events), last=len(events) < MOST_AT_ONCE)
+
+
 class Sight(msgspec.Struct, frozen=True):
     """What a viewer sees of a stream at a moment."""
 
-    feed: Followed
-    stream: str
+    feed: Stream
     context: Context
     viewer: Viewer
 
@@ -138,8 +166,7 @@ class Sight(msgspec.Struct, frozen=True):
         return await _patiently(lambda: self._since(place))
 
     async def _since(self, place: int) -> Batch | None:
-        events = await self.context.read(Events.since, self.stream, place)
-        return await self.feed.show(self.context, events) if events else None
+        return await self.feed.read(self.context, place)
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:

@@ -148,7 +148,10 @@ class Bell:
         self._wake(topic for topic, last in grown.items() if self._last.get(topic) != last)
         self._last = grown
 
-    def _heard(self, _: Any, __: int, ___: str, payload: object) -> None:
+    def _heard(self, listener: Any, sender: int, _: str, payload: object) -> None:
+        if sender == listener.get_server_pid():
+            # Who waits in this process was woken when it was rung.
+            return
         self._wake(json.loads(str(payload)))
 
 

@@ -23,6 +23,8 @@ from persistence.scope import SIGNED_IN, USER, Scope, common
 from persistence.sql import columns
 
 KEPT_DAYS: Final = 30
+# Read with one statement.
+MOST_AT_ONCE: Final = 200
 # A user's own stream, those of the portfolios that the viewer sees, whose own policy applies in the subquery, and those
 # of the conversations that it takes part in.
 # Each kind of stream has its own condition.
@@ -40,6 +42,8 @@ event_streams = table(
     common(),
     Column("stream", Text, primary_key=True),
     Column("last", BigInteger, nullable=False),
+    # The last number whose event was kept for its time, and is gone.
+    Column("forgotten", BigInteger, nullable=False, server_default="0"),
 )
 
 events = table(
@@ -93,14 +97,9 @@ SINCE = (
     .order_by(events.c.seq)
     .limit(bindparam("most", type_=BigInteger))
 )
-BOUNDS = (
-    select(event_streams.c.last, func.min(func.coalesce(events.c.since, events.c.seq)))
-    .outerjoin(events, events.c.stream == event_streams.c.stream)
-    .where(event_streams.c.stream == any_(bindparam("streams", type_=TEXTS)))
-    .group_by(event_streams.c.last)
+BOUNDS = select(event_streams.c.last, event_streams.c.forgotten + 1).where(
+    event_streams.c.stream == any_(bindparam("streams", type_=TEXTS))
 )
-
-
 FIRST_OF = select(func.min(func.coalesce(events.c.since, events.c.seq))).where(
     events.c.stream == bindparam("stream"), events.c.entity_id == any_(bindparam("entity_ids", type_=UUIDS))
 )
@@ -123,7 +122,7 @@ class Events(Repository):
         """Add events under reserved numbers."""
         await self.insert_unaudited(events, happened)
 
-    async def since(self, viewer: Viewer, stream: str, after: int, most: int = 200) -> list[Event]:
+    async def since(self, viewer: Viewer, stream: str, after: int, most: int = MOST_AT_ONCE) -> list[Event]:
         """What follows a number in a stream, in order."""
         return await self.many(Event, SINCE, viewer, stream=stream, after=after, most=most)
 
@@ -140,7 +139,4 @@ class Events(Repository):
     async def bounds(self, viewer: Viewer, stream: str) -> tuple[int, int]:
         """The last number given in a stream, and the first that the log still keeps."""
         rows = await self.rows(BOUNDS, viewer, streams=[stream])
-        if not rows:
-            return 0, 1
-        last, first = rows[0]
-        return last, first if first is not None else last + 1
+        return (rows[0][0], rows[0][1]) if rows else (0, 1)

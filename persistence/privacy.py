@@ -16,8 +16,8 @@ from persistence.repository import Repository
 BLANK_CLIENT: Final = select(
     func.blank_client(bindparam("client_id", type_=Uuid), bindparam("name")).table_valued("orders", "portfolios")
 )
+BLANK_MESSAGES: Final = select(func.blank_messages(bindparam("client_id", type_=Uuid), bindparam("name")))
 BLANK_ACCOUNT: Final = select(func.blank_account(bindparam("user_id", type_=Uuid)))
-BLANK_TALKS: Final = select(func.blank_talks(bindparam("person_id", type_=Uuid)))
 USERS_OF: Final = select(users.c.id).where(users.c.client_id == bindparam("client_id", type_=Uuid)).order_by(users.c.id)
 REMAINING: Final = (
     select(func.count()).select_from(clients).where(clients.c.household_id == bindparam("household_id", type_=Uuid))
@@ -28,14 +28,14 @@ class Privacy(Repository):
     """Destroys what is left of a person once its key is gone; for whoever sees everything."""
 
     async def blank_client(self, client_id: UUID) -> Blanked:
-        """Take the texts out of a client's portfolios, orders and ledger, and out of what was said of it."""
-        await self.lent.rows(BLANK_TALKS, {"person_id": client_id})
-        ((orders, portfolios),) = await self.lent.rows(BLANK_CLIENT, {"client_id": client_id, "name": ERASED_NAME})
-        return Blanked(orders, portfolios)
+        """Take the texts out of a client's portfolios, orders and ledger, and out of what was said about it."""
+        values = {"client_id": client_id, "name": ERASED_NAME}
+        ((orders, portfolios),) = await self.lent.rows(BLANK_CLIENT, values)
+        ((messages,),) = await self.lent.rows(BLANK_MESSAGES, values)
+        return Blanked(orders, portfolios, messages)
 
     async def blank_account(self, user_id: UUID) -> None:
-        """Remove all by which a user signs in, where it signed in from, its conversations, and its words in others."""
-        await self.lent.rows(BLANK_TALKS, {"person_id": user_id})
+        """Remove all by which a user signs in, and where it signed in from."""
         await self.lent.rows(BLANK_ACCOUNT, {"user_id": user_id})
 
     async def users_of(self, client_id: UUID) -> Sequence[UUID]:

@@ -101,9 +101,12 @@ class Work:
         """Append an event to a stream of the event log, as the transaction's last statement."""
         self._happened.append(Event(stream, 0, kind, entity_id, version, self.now, since))
 
-    def enqueue(self, job: Job, *ids: UUID, after: timedelta = timedelta(0)) -> None:
-        """Have a job run with these ids, some time after the transaction is committed; never, if it is not."""
-        self._jobs.append(Enqueued(job, ids, after))
+    def enqueue(self, job: Job, *ids: UUID, after: timedelta = timedelta(0), key: str | None = None) -> None:
+        """Have a job run with these ids, some time after the transaction is committed; never, if it is not.
+
+        One with a key is left out while another of the same key waits or runs.
+        """
+        self._jobs.append(Enqueued(job, ids, after, key))
         self.wake(TOPIC)
 
     def trace(self, trace: Trace) -> None:

@@ -15,10 +15,11 @@ from uuid import UUID
 
 import msgspec
 
-from domain.access import Viewer
+from domain.access import Role, Viewer
 from domain.assistant.models import Ask, Call, Focus, Line, Model, ModelDown, ModelRefused, Speaker, Spent, Text
 from domain.assistant.tools import Found, ToolFailed
 from domain.assistant.tools.registry import TOOLS, line_of, look_up, spec_of
+from domain.audit import Trace
 from domain.conversations import blocks as content
 from domain.conversations import runs
 from domain.conversations.entities import (
@@ -40,6 +41,8 @@ from domain.conversations.looking import still_there
 from domain.conversations.runs import RunLost, held
 from domain.errors import Fault, Unauthenticated, Unavailable
 from domain.jobs import Office
+from domain.refs import Ref
+from domain.text import storable
 from domain.work import Work
 
 log = logging.getLogger("steward.assistant")
@@ -48,6 +51,8 @@ log = logging.getLogger("steward.assistant")
 MOST_ROUNDS: Final = 8
 MOST_CALLS: Final = 8
 MOST_EARLIER: Final = 100
+# Of the clients that an auditor has had looked up at once.
+MOST_NAMED: Final = 100
 SPECS: Final = tuple(map(spec_of, TOOLS))
 ENDS: Final = {
     Unauthenticated: RunError.SESSION_ENDED,
@@ -140,8 +145,11 @@ async def use_tool(work: Work, viewer: Viewer, run: Run, use: ToolUse) -> tuple[
     failed = isinstance(found, ToolFailed)
     used = msgspec.structs.replace(use, facts=_facts(found), failed=failed, used_at=work.now)
     await work.runs.use(used)
+    if viewer.role is Role.AUDITOR:
+        work.trace(_read_by_auditor(use, found))
     # Before anything that is said of them: a failure too may name clients.
     await work.messages.mention(message, found.clients)
+    await _ask_about(work, run, found)
     added = () if isinstance(found, ToolFailed) else found.blocks
     if not added:
         return used, len(content.read(message.blocks))
@@ -150,6 +158,20 @@ async def use_tool(work: Work, viewer: Viewer, run: Run, use: ToolUse) -> tuple[
     for place in range(len(whole) - len(added), len(whole)):
         work.append(stream_of(run.conversation_id), EventKind.BLOCK_ADDED, message.id, place)
     return used, len(whole)
+
+
+def _read_by_auditor(use: ToolUse, found: Found | ToolFailed) -> Trace:
+    """What an auditor has had looked up, as its other reads are noted."""
+    ids = [str(Ref("client", each)) for each in sorted(found.clients)[:MOST_NAMED]]
+    return Trace("audit.read", "Tool", facts={"operation": use.name, "type": "tool", "fields": [], "ids": ids})
+
+
+async def _ask_about(work: Work, run: Run, found: Found | ToolFailed) -> None:
+    """Note whom the question turns out to be about: its words name them."""
+    focus = () if isinstance(found, ToolFailed) else found.focus
+    named = {each.ref.id for each in focus if each.ref.kind == "client"} & set(found.clients)
+    if named:
+        await work.messages.mention(await work.messages.known(run.question_id), named)
 
 
 async def _found(work: Work, viewer: Viewer, use: ToolUse) -> Found | ToolFailed:
@@ -184,9 +206,9 @@ class Answering:
         self._uses = list(situation.uses)
         self._spent: list[Spent] = []
         self._block = len(content.read(situation.answer.blocks))
-        # All of the block that is being written, and what of it was said since tools were called.
-        self._text = situation.said
-        self._said = _since_tools(situation.said, self._uses)
+        # Of the block that is being written, in UTF-16 units; and what of it was said since tools were called.
+        self._length = utf16(situation.said)
+        self._said = _since_tools(situation.said, self._block, self._uses)
         self._round = self._uses[-1].round + 1 if self._uses else 0
 
     @property
@@ -235,10 +257,10 @@ class Answering:
         )
 
     def _say(self, text: str) -> None:
-        if text:
-            self._nib.write(Telling(self._block, text, utf16(self._text)))
+        if text := storable(text):
+            self._nib.write(Telling(self._block, text, self._length))
             self._said += text
-            self._text += text
+            self._length += utf16(text)
 
     def _tell(self, *, state: AgentState, text: str) -> None:
         self._nib.write(Telling(self._block, text, state=state))
@@ -253,6 +275,7 @@ class Answering:
             message_id=self._run.message_id,
             round=self._round,
             position=position,
+            block=self._block,
             said=said,
             call_id=call.id,
             name=call.name,
@@ -266,17 +289,12 @@ class Answering:
         self._uses.append(used)
         if blocks > self._block:
             # What was said so far is settled, and a new text begins.
-            self._block, self._text = blocks, ""
+            self._block, self._length = blocks, 0
 
 
-def _since_tools(text: str, uses: Sequence[ToolUse]) -> str:
+def _since_tools(text: str, block: int, uses: Sequence[ToolUse]) -> str:
     """What of a block's text was said after the last call of a tool."""
-    before = [use.said for use in uses if use.position == 0]
-    for first in range(len(before)):
-        head = "".join(before[first:])
-        if text.startswith(head):
-            return text[len(head) :]
-    return text
+    return text[sum(len(use.said) for use in uses if use.block == block) :]
 
 
 def _rounds(uses: Sequence[ToolUse]) -> list[Line]:
@@ -348,13 +366,31 @@ async def _unless_ended(office: Office, run: Run, answering: Answering) -> None:
     """Go on until the answer is whole, or somebody ends the run. Raises RunLost, and whatever goes wrong."""
     async with office.listening(runs.topic_of(run.id)) as rung:
         going = asyncio.create_task(answering.go())
-        ended = asyncio.create_task(rung.wait())
+        ended = asyncio.create_task(_ended(office, run, rung))
         try:
             await asyncio.wait({going, ended}, return_when=asyncio.FIRST_COMPLETED)
             if not going.done():
+                ended.result()
                 raise RunLost
             going.result()
         finally:
             going.cancel()
             ended.cancel()
             await asyncio.gather(going, ended, return_exceptions=True)
+
+
+async def _ended(office: Office, run: Run, rung: asyncio.Event) -> None:
+    """Wait until somebody else has ended the run, or taken it up.
+
+    All bells ring when the listener is back, or the server about to end: a ring alone says nothing of this run.
+    """
+    while True:
+        await rung.wait()
+        rung.clear()
+        try:
+            await office.write(runs.check, run)
+        except RunLost:
+            return
+        except Unavailable as error:
+            await asyncio.sleep(error.retry_after)
+            rung.set()

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from domain.assistant.answering import Situation
+import msgspec
+
+from domain.assistant.answering import SPECS, Situation
 from domain.assistant.models import Line, Speaker
 from domain.assistant.prompts import prompt
 from domain.assistant.tokens import counter
@@ -19,6 +21,8 @@ SPEAKERS: Final = {
     MessageRole.SYSTEM: Speaker.SYSTEM,
     MessageRole.TOOL: Speaker.ASSISTANT,
 }
+# What models are told of tools stands beside the lines, and costs as much.
+TOLD_OF_TOOLS: Final = msgspec.json.encode(SPECS).decode()
 NOTHING: Final = "nothing in particular"
 # As many rows of a table that was shown before as a model needs to know what "the second one" is.
 MOST_ROWS: Final = 20
@@ -31,14 +35,15 @@ class ContextWindow:
         self._budget = budget
 
     def __call__(self, situation: Situation, rounds: Sequence[Line], now: datetime) -> tuple[Line, ...]:
-        """System and profile first, then what was said last, the question and the tools' rounds always. Raises nothing.
+        """System and profile first, then what was said last, the question and the tools' rounds always.
 
         `rounds` are the calls of tools for this very answer, and what they have found.
         """
         head = [Line(Speaker.SYSTEM, system_text(situation, now))]
         said = [*situation.earlier, situation.question]
         lines = [line for message in said if (line := line_of(message)).text]
-        return window(head, [*lines, *rounds], budget=self._budget, count=counter())
+        count = counter()
+        return window(head, [*lines, *rounds], budget=self._budget - count(TOLD_OF_TOOLS), count=count)
 
 
 def system_text(situation: Situation, now: datetime) -> str:

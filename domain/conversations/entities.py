@@ -9,7 +9,6 @@ from uuid import UUID
 import msgspec
 
 from domain.entities import Entity
-from domain.errors import Refusal, RefusalCode
 from domain.refs import Ref
 
 LONGEST_CONTENT: Final = 20_000
@@ -258,6 +257,7 @@ class Run(Entity, frozen=True):
 class ToolUse(Entity, frozen=True):
     """A finished call of a tool: its place in the run, what the model wrote before it, and what came of it.
 
+    What it wrote, it `said` in the block that has this place in the message, behind what earlier rounds said in it.
     `facts` is the JSON that the model was told, or, if it has `failed`, the message.
     """
 
@@ -266,6 +266,7 @@ class ToolUse(Entity, frozen=True):
     message_id: UUID
     round: int
     position: int
+    block: int
     said: str
     call_id: str
     name: str
@@ -336,12 +337,6 @@ class MessageFilter(msgspec.Struct, frozen=True):
 def may_write(conversation: Conversation, user_id: UUID) -> bool:
     """Whether somebody who takes part in a conversation writes in it, and ends its runs."""
     return conversation.mode is Mode.GROUP or conversation.owner_id == user_id
-
-
-def read_only(field: str) -> Refusal:
-    """What a reader of somebody else's conversation is told."""
-    message = "The conversation is shared with you to be read; its owner decides."
-    return Refusal(RefusalCode.READ_ONLY, message, ("input", field))
 
 
 def stream_of(conversation_id: UUID) -> str:

@@ -5,12 +5,13 @@ taken it up, or it has ended, nothing is written in the name of an older one.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
 import msgspec
 
-from domain.access import Action, Viewer, require
+from domain.access import Viewer
 from domain.conversations import blocks as content
 from domain.conversations.blocks import AnyBlock, ErrorBlock, SystemBlock, SystemKind, TextBlock
 from domain.conversations.entities import (
@@ -23,8 +24,6 @@ from domain.conversations.entities import (
     Run,
     RunError,
     RunStatus,
-    may_write,
-    read_only,
     stored,
     stream_of,
 )
@@ -38,6 +37,8 @@ MOST_RUNNING: Final = 5
 MOST_QUEUED: Final = 20
 # Of workers that ended while they had it; the next one gives it up.
 MOST_ATTEMPTS: Final = 4
+# A run that was just begun is about to be taken up.
+ALONE: Final = timedelta(minutes=1)
 # What a place in a full queue takes to become free, roughly.
 RETRY_AFTER: Final = 10
 
@@ -93,8 +94,12 @@ async def begin(work: Work, viewer: Viewer, question: Message, answer: Message, 
     )
     await work.runs.add(run)
     if free:
-        work.enqueue(carry_out, run.id)
+        _have_carried_out(work, run)
     return run
+
+
+def _have_carried_out(work: Work, run: Run) -> None:
+    work.enqueue(carry_out, run.id, key=f"run {run.id}")
 
 
 async def take(work: Work, _: Viewer, run_id: UUID) -> Run | None:
@@ -114,7 +119,15 @@ async def take(work: Work, _: Viewer, run_id: UUID) -> Run | None:
 
 async def held(work: Work, run: Run) -> Run:
     """The run with its lock, in the attempt that is worked on; raises RunLost."""
-    now = await work.runs.locked(run.id)
+    return _as_held(await work.runs.locked(run.id), run)
+
+
+async def check(work: Work, _: Viewer, run: Run) -> None:
+    """See whether a run is still worked on in this attempt, without waiting for its lock; raises RunLost."""
+    _as_held(await work.runs.known(run.id), run)
+
+
+def _as_held(now: Run | None, run: Run) -> Run:
     if now is None or now.status is not RunStatus.RUNNING or now.attempt != run.attempt:
         raise RunLost
     return now
@@ -132,23 +145,17 @@ async def fail(work: Work, _: Viewer, run: Run, error: RunError, insight: Insigh
     return await end(work, await held(work, run), error, insight)
 
 
-async def cancel(work: Work, viewer: Viewer, run_id: UUID) -> Run:
-    """Cancel a run that has not ended. Raises NotFound. Refuses: READ_ONLY, RUN_ENDED."""
-    require(viewer, Action.CONVERSE)
+async def cancel(work: Work, run_id: UUID) -> Run:
+    """End a run by the hand of somebody who may. Raises NotFound. Refuses: RUN_ENDED."""
     run = await _alone_with(work, run_id)
     if run is None:
         raise NotFound
-    if not may_write(await work.conversations.one(viewer, run.conversation_id), viewer.user_id):
-        raise read_only("runId")
     if run.status not in {RunStatus.QUEUED, RunStatus.RUNNING}:
         raise Refusal(RefusalCode.RUN_ENDED, "The run has ended already.", ("input", "runId"))
     await end(work, run, RunError.CANCELLED)
     # Whoever works on it lets go of it.
     work.wake(topic_of(run.id))
-    ended = await work.runs.known(run.id)
-    if ended is None:
-        raise NotFound
-    return ended
+    return msgspec.structs.replace(run, status=RunStatus.CANCELLED, ended_at=work.now, error=RunError.CANCELLED)
 
 
 def topic_of(run_id: UUID) -> str:
@@ -220,9 +227,24 @@ async def seat(work: Work, _: Viewer, user_id: UUID) -> int:
     begun = 0
     while running + begun < MOST_RUNNING and (run := await work.runs.next_queued(user_id)):
         await work.runs.change(msgspec.structs.replace(run, status=RunStatus.RUNNING))
-        work.enqueue(carry_out, run.id)
+        _have_carried_out(work, run)
         begun += 1
     return begun
+
+
+async def revive(office: "Office") -> None:
+    """Take care of runs that nobody does: their jobs have died, or a worker that had lost a run ended its job."""
+    await office.write(have_cared_for)
+
+
+async def have_cared_for(work: Work, _: Viewer) -> None:
+    """Have all open runs carried on whose job is neither waiting nor running, and seats filled that are free."""
+    left = await work.runs.open_before(work.now - ALONE)
+    for run in left:
+        if run.status is RunStatus.RUNNING:
+            _have_carried_out(work, run)
+    for user_id in sorted({run.user_id for run in left if run.status is RunStatus.QUEUED}):
+        work.enqueue(seat_next, user_id, key=f"seats of {user_id}")
 
 
 def words_of(whole: Sequence[AnyBlock]) -> str:

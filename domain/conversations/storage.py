@@ -69,7 +69,11 @@ class Runs(Protocol):
         ...
 
     async def open_of(self, conversation_id: UUID) -> list[tuple[UUID, UUID]]:
-        """The runs of a conversation of the viewer's own that have not ended, and whose they are."""
+        """The runs of a conversation of the viewer's own that have not ended, with their locks, and whose they are."""
+        ...
+
+    async def open_before(self, moment: datetime) -> list[Run]:
+        """All runs, of whoever, that were begun before a moment and have not ended."""
         ...
 
     async def is_retried(self, run_id: UUID) -> bool: ...  # noqa: D102

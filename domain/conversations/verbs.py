@@ -25,7 +25,6 @@ from domain.conversations.entities import (
     Run,
     Title,
     may_write,
-    read_only,
     stream_of,
 )
 from domain.conversations.looking import looked_at
@@ -120,6 +119,16 @@ async def send(work: Work, viewer: Viewer, post: Post) -> Sent:
     return Sent(conversation, question, answer, run)
 
 
+async def cancel(work: Work, viewer: Viewer, run_id: UUID) -> Run:
+    """Have the assistant stop; what it has said so far stays. Raises NotFound. Refuses: READ_ONLY, RUN_ENDED."""
+    require(viewer, Action.CONVERSE)
+    run = await work.runs.known(run_id)
+    if run is None:
+        raise NotFound
+    _check_writer(await work.conversations.one(viewer, run.conversation_id), viewer, "runId")
+    return await runs.cancel(work, run_id)
+
+
 async def retry(work: Work, viewer: Viewer, run_id: UUID) -> Sent:
     """Have a question answered once more, whose run has failed. Raises NotFound and RateLimited.
 
@@ -164,6 +173,7 @@ async def delete(work: Work, viewer: Viewer, conversation_id: UUID) -> UUID:
     """Delete a conversation of one's own, with all that was said and what its runs have left. Refuses: READ_ONLY."""
     require(viewer, Action.CONVERSE)
     conversation = await _own(work, viewer, conversation_id)
+    # Their locks come before the messages' own: whoever writes of a run has its lock first, too.
     open_runs = await work.runs.open_of(conversation.id)
     await work.conversations.remove(conversation)
     for run_id, user_id in open_runs:
@@ -201,7 +211,7 @@ async def leave(work: Work, viewer: Viewer, conversation_id: UUID, user_id: UUID
     require(viewer, Action.CONVERSE)
     conversation = await work.conversations.locked(viewer, conversation_id)
     if viewer.user_id not in {user_id, conversation.owner_id}:
-        raise read_only("userId")
+        raise _read_only("userId")
     if user_id == conversation.owner_id:
         raise invalid("userId", "The owner of a conversation deletes it instead.")
     present = await work.conversations.participants(viewer, [conversation.id])
@@ -223,7 +233,7 @@ async def _own(work: Work, viewer: Viewer, conversation_id: UUID) -> Conversatio
     """The viewer's own conversation, with its lock. Raises NotFound. Refuses: READ_ONLY."""
     conversation = await work.conversations.locked(viewer, conversation_id)
     if conversation.owner_id != viewer.user_id:
-        raise read_only("conversationId")
+        raise _read_only("conversationId")
     return conversation
 
 
@@ -232,11 +242,21 @@ async def _writable(work: Work, viewer: Viewer, conversation_id: UUID | None) ->
     if conversation_id is None:
         return await start(work, viewer, NewConversation())
     conversation = await work.conversations.one(viewer, conversation_id)
-    if not may_write(conversation, viewer.user_id):
-        raise read_only("conversationId")
+    _check_writer(conversation, viewer, "conversationId")
     if conversation.archived_at is not None:
         raise Refusal(RefusalCode.ARCHIVED, "The conversation is archived.", ("input", "conversationId"))
     return conversation
+
+
+def _check_writer(conversation: Conversation, viewer: Viewer, field: str) -> None:
+    if not may_write(conversation, viewer.user_id):
+        raise _read_only(field)
+
+
+def _read_only(field: str) -> Refusal:
+    return Refusal(
+        RefusalCode.READ_ONLY, "The conversation is shared with you to be read; its owner decides.", ("input", field)
+    )
 
 
 async def _changed(work: Work, before: Conversation, **changes: object) -> Conversation:

@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 from strawberry import ID
 
-from domain.conversations import entities, runs, verbs
+from domain.conversations import entities, verbs
 from domain.conversations.entities import Mode, Module
 from domain.refs import Ref
 from graph.context import Info
@@ -232,7 +232,7 @@ class ConversationMutations:
     async def cancel_run(self, info: Info, input: CancelRunInput) -> CancelRunPayload | None:
         """Have the assistant stop; what it has said so far stays."""
         run_id = decode(input.run_id, "run", "input.runId")
-        return CancelRunPayload(run=await info.context.write(runs.cancel, run_id))
+        return CancelRunPayload(run=await info.context.write(verbs.cancel, run_id))
 
     @mutation
     async def retry_run(self, info: Info, input: RetryRunInput) -> SendMessagePayload | None:

@@ -27,11 +27,15 @@ class Happening(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Events that were read at once, the place that the stream has come to with them, and the fault that ends it."""
+    """Events that were read at once, the place that the stream has come to with them, and the fault that ends it.
+
+    After the `last` one there was nothing more: whoever listened before it was read need not look again until rung.
+    """
 
     events: Sequence[Happening]
     place: int
     fault: Exception | None = None
+    last: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -170,6 +174,8 @@ class Feed(ABC):
                         if batch.fault:
                             raise batch.fault
                         place = batch.place
+                        if batch.last:
+                            break
                     live = True
                     await rung.wait()
 

@@ -229,7 +229,7 @@ class Group:
             await self.tell(batch, look.context, first)
         finally:
             look.context.done()
-        return True
+        return not batch.last
 
     async def tell(self, batch: Batch, context: Any, reader: Subscriber) -> None:
         """Tell a batch that was read as one of the members to all who may see it now."""

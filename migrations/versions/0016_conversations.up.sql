@@ -94,6 +94,7 @@ CREATE TABLE tool_uses (
     message_id UUID NOT NULL,
     round INTEGER NOT NULL,
     position INTEGER NOT NULL,
+    block INTEGER NOT NULL,
     said TEXT NOT NULL,
     call_id TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -121,6 +122,27 @@ CREATE TABLE run_steps (
     CONSTRAINT run_steps_state_check CHECK (state IN ('THINKING', 'TOOL_CALL', 'DELEGATING')),
     CONSTRAINT run_steps_message_id_fkey FOREIGN KEY(message_id) REFERENCES messages (id) ON DELETE CASCADE
 );
+
+-- A stream knows the last number whose event was kept for its time: what one event stands for does not tell of others
+-- between, which may be too old.
+alter table event_streams add column forgotten bigint not null default 0;
+update event_streams s
+    set forgotten = coalesce((select min(e.seq) - 1 from events e where e.stream = s.stream), s.last);
+create or replace function forget_expired(moment timestamptz) returns void
+    language sql security definer set search_path = public, pg_temp as $$
+    -- In the order in which streams are always locked, and before the events of whoever appends meanwhile.
+    select from event_streams
+    where stream in (select e.stream from events e where e.occurred_at < moment - interval '30 days')
+    order by stream for no key update;
+    with gone as (
+        delete from events where occurred_at < moment - interval '30 days' returning stream, seq
+    )
+    update event_streams s set forgotten = greatest(s.forgotten, last.seq)
+    from (select stream, max(seq) as seq from gone group by stream) last
+    where s.stream = last.stream;
+    delete from receipts where created_at < moment - interval '7 days';
+    delete from refresh_tokens where expires_at < moment - interval '1 day';
+$$;
 
 -- Whether whoever asks takes part in a conversation; for the policy of the very table that it reads.
 create function takes_part(conversation uuid) returns boolean
@@ -216,13 +238,14 @@ create function open_runs(person uuid) returns table (status text, many bigint)
 $$;
 
 -- The runs of a conversation that have not ended, and whose they are, for its owner: also those of messages that it does
--- not see, for they end with it.
+-- not see, for they end with it. With their locks, in the order in which the pen takes them.
 create function open_runs_of(conversation uuid) returns table (run_id uuid, user_id uuid)
-    language sql stable security definer set search_path = public, pg_temp as $$
+    language sql volatile security definer set search_path = public, pg_temp as $$
     select r.id, r.user_id from runs r
     join conversations c on c.id = r.conversation_id
     where c.id = conversation and c.owner_id = nullif(current_setting('steward.user', true), '')::uuid
         and r.status in ('QUEUED', 'RUNNING')
+    order by r.id for update of r
 $$;
 
 -- The messages of the conversations that whoever asks takes part in which hold such words; the policy of messages cuts
@@ -251,11 +274,57 @@ create function forget_steps(message uuid) returns bigint
     select min(seq) from forgotten
 $$;
 
+-- What was said about a client whose key is destroyed, and what it was said from. That something was said stays.
+create function blank_messages(client uuid, nothing text) returns bigint
+    language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    blanked bigint;
+begin
+    if not exists (select from person_keys where person_id = client and destroyed_at is not null) then
+        raise insufficient_privilege using message = 'the client is not erased';
+    end if;
+    update conversation_titles t set title = nothing, message_id = null
+        from message_clients m where m.client_id = client and m.message_id = t.message_id;
+    delete from tool_uses u using message_clients m where m.client_id = client and m.message_id = u.message_id;
+    delete from run_steps s using message_clients m where m.client_id = client and m.message_id = s.message_id;
+    update messages g set blocks = '[]', insight = '{}', words = null, version = version + 1
+        from message_clients m where m.client_id = client and m.message_id = g.id;
+    get diagnostics blanked = row_count;
+    return blanked;
+end
+$$;
+
+-- As before, with an end client's conversations.
+create or replace function blank_account(person uuid) returns void
+    language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+    if not exists (select from person_keys where person_id = person and destroyed_at is not null) then
+        raise insufficient_privilege using message = 'the user is not erased';
+    end if;
+    delete from credentials where id = person;
+    delete from second_factors where id = person;
+    delete from recovery_codes where user_id = person;
+    delete from sign_in_challenges where user_id = person;
+    delete from provider_flows where user_id = person;
+    delete from account_links where user_id = person;
+    delete from user_preferences where id = person;
+    delete from provider_identities where user_id = person;
+    -- What an end client has said is its own; what the staff have said is the firm's.
+    delete from conversations where owner_id = person and exists (
+        select from users u where u.id = person and u.role = 'CLIENT'
+    );
+    update sessions set device = '', address = '' where user_id = person;
+end
+$$;
+
 -- Forgets the events of a conversation that was deleted.
 create function forget_conversation(conversation uuid) returns void
     language sql security definer set search_path = public, pg_temp as $$
     delete from events where stream = 'conversation:' || conversation
-        and not exists (select from conversations c where c.id = conversation)
+        and not exists (select from conversations c where c.id = conversation);
+    -- What comes next says that it is gone, and so stands for all that was there.
+    update event_streams set forgotten = 0 where stream = 'conversation:' || conversation
+        and not exists (select from conversations c where c.id = conversation);
 $$;
 
 -- Forgets who took part in conversations that were deleted, once the log has forgotten that they were.
@@ -265,34 +334,12 @@ create function forget_participants() returns void
     where not exists (select from conversations c where c.id = p.conversation_id)
         and not exists (select from events e where e.stream = 'conversation:' || p.conversation_id)
 $$;
-
--- What a user has started whose key is destroyed, and the words that it, or others of a client whose key is destroyed,
--- have said elsewhere.
-create function blank_talks(person uuid) returns void
-    language plpgsql security definer set search_path = public, pg_temp as $$
-begin
-    if not exists (select from person_keys where person_id = person and destroyed_at is not null) then
-        raise insufficient_privilege using message = 'the person is not erased';
-    end if;
-    delete from events e using conversations c where c.owner_id = person and e.stream = 'conversation:' || c.id;
-    delete from conversations where owner_id = person;
-    delete from tool_uses t using message_clients m where m.client_id = person and t.message_id = m.message_id;
-    delete from run_steps s using message_clients m where m.client_id = person and s.message_id = m.message_id;
-    with blanked as (
-        update messages m set blocks = '[]', insight = '{}', words = null, version = version + 1
-        where m.author_id = person
-            or m.id in (select c.message_id from message_clients c where c.client_id = person)
-        returning m.id
-    )
-    delete from conversation_titles t using blanked where t.message_id = blanked.id;
-end
-$$;
 revoke execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants(), blank_talks(uuid)
-    from public;
+    open_runs_of(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
+    forget_participants() from public;
 grant execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    open_runs_of(uuid), forget_steps(uuid), forget_conversation(uuid), forget_participants(), blank_talks(uuid)
-    to steward_app;
+    open_runs_of(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
+    forget_participants() to steward_app;
 
 grant select, insert, update, delete on conversations, conversation_participants to steward_app;
 grant select, insert, update on messages, conversation_titles, runs to steward_app;

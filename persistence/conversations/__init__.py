@@ -2,6 +2,7 @@
 
 from persistence.conversations.conversations import Conversations
 from persistence.conversations.messages import Messages
+from persistence.conversations.news import News, Newsstand
 from persistence.conversations.runs import Runs
 
-__all__ = ["Conversations", "Messages", "Runs"]
+__all__ = ["Conversations", "Messages", "News", "Newsstand", "Runs"]

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import Boolean, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
 from sqlalchemy.types import Uuid
@@ -45,21 +44,6 @@ MENTIONED: Final = (
     .where(message_clients.c.conversation_id == bindparam("conversation_id", type_=Uuid))
     .distinct()
 )
-IN_SIGHT: Final = (
-    select(
-        func.array_agg(message_clients.c.client_id.distinct()).filter(clients.c.id.is_not(None)),
-    )
-    .select_from(
-        participants.outerjoin(
-            message_clients, message_clients.c.conversation_id == participants.c.conversation_id
-        ).outerjoin(clients, clients.c.id == message_clients.c.client_id)
-    )
-    .where(
-        participants.c.conversation_id == bindparam("conversation_id", type_=Uuid),
-        participants.c.user_id == bindparam("viewer_id", type_=Uuid),
-    )
-    .group_by(participants.c.id)
-)
 # Vetted functions: a policy would hide from one user what another sees, and let nobody forget events.
 SEES_ALL: Final = select(
     func.sees_all(
@@ -67,12 +51,6 @@ SEES_ALL: Final = select(
     )
 )
 FORGET_EVENTS: Final = select(func.forget_conversation(bindparam("conversation_id", type_=Uuid)))
-
-
-class Sighted(msgspec.Struct, frozen=True):
-    """The clients whose data a conversation holds that somebody sees at present."""
-
-    seen: frozenset[UUID]
 
 
 class Conversations(Listed[Conversation]):
@@ -132,11 +110,6 @@ class Conversations(Listed[Conversation]):
         """The clients whose data a conversation holds, and whether the transaction's viewer sees them at present."""
         rows = await self.lent.rows(MENTIONED, {"conversation_id": conversation_id})
         return {row[0]: row[1] for row in rows}
-
-    async def in_sight(self, viewer: Viewer, conversation_id: UUID) -> Sighted | None:
-        """What the viewer sees at present of what a conversation is about; none if it takes no part in it."""
-        rows = await self.rows(IN_SIGHT, viewer, conversation_id=conversation_id)
-        return Sighted(frozenset(rows[0][0] or ())) if rows else None
 
     async def sees_all(self, user_id: UUID, client_ids: Collection[UUID], now: datetime) -> bool:
         """Whether a user, of whatever session, sees all of these clients, and may sign in at all."""

@@ -5,6 +5,7 @@ is told of a run behind its end, and nothing by a worker that has lost it.
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from contextvars import Context as Variables
@@ -18,9 +19,12 @@ from domain.assistant.answering import Telling
 from domain.clock import Clock
 from domain.conversations.entities import EventKind, Run, stream_of
 from domain.conversations.runs import RunLost
+from domain.errors import Unavailable
 from persistence.bell import Bell
 from persistence.database import Database
 from persistence.sql import Statement
+
+log = logging.getLogger("steward.assistant")
 
 # At most one event of words in this time for each run.
 PAUSE: Final = 0.03
@@ -122,16 +126,26 @@ class Pen:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             counts = Counter(nib for nib, _ in batch)
-            faults: dict[Nib, Exception | None]
-            try:
-                alive = await self._store(_merged(batch))
-                faults = {nib: None if _attempt(nib) in alive else RunLost() for nib in counts}
-            except Exception as error:  # noqa: BLE001 - whatever it is, each run is told of it
-                faults = dict.fromkeys(counts, error)
+            faults = await self._stored(_merged(batch))
             for nib, count in counts.items():
                 nib.told(count, faults[nib])
             await asyncio.sleep(PAUSE)
         self._task = None
+
+    async def _stored(self, batch: Sequence[tuple[Nib, Telling]]) -> dict[Nib, Exception | None]:
+        """Write a batch; gives why not, for each run. Where not all can be written, each run's own is, if it can."""
+        parts: dict[Nib, list[tuple[Nib, Telling]]] = {}
+        for nib, telling in batch:
+            parts.setdefault(nib, []).append((nib, telling))
+        try:
+            alive = await self._store(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, each run is told of it
+            # Whether a database that is gone has written it, nobody knows; whatever else has failed was undone.
+            if isinstance(error, Unavailable) or len(parts) == 1:
+                return dict.fromkeys(parts, error)
+            log.warning("steps of %d runs could not be written at once: %s", len(parts), type(error).__name__)
+            return {nib: (await self._stored(part))[nib] for nib, part in parts.items()}
+        return {nib: None if _attempt(nib) in alive else RunLost() for nib in parts}
 
     async def _store(self, batch: Sequence[tuple[Nib, Telling]]) -> set[tuple[UUID, int]]:
         """Write a batch; gives the runs that are still worked on in this attempt."""

@@ -1,10 +1,11 @@
 """Runs, the tools that they have used, and the steps that their events tell."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Integer, Text, and_, any_, bindparam, func, literal, select, tuple_, update
+from sqlalchemy import Integer, Text, and_, any_, bindparam, func, literal, literal_column, select, tuple_, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.types import BigInteger, Uuid
 
@@ -17,6 +18,8 @@ from persistence.sql import Statement, columns
 
 # One lock for each user, before those of rows: who counts a user's runs, or begins the next, is alone with them.
 SEATS: Final = Statement("select pg_advisory_xact_lock(hashtextextended('runs of ' || $1::uuid, 0))", ("user_id",), {})
+# As the partial index has it, by which they are found.
+IS_OPEN: Final = runs.c.status.in_([literal_column(f"'{each}'") for each in (RunStatus.QUEUED, RunStatus.RUNNING)])
 LOCKED: Final = by_id(Run, runs, locking=True)
 # A vetted function: all of the user's, also those of messages that it sees no longer.
 OPEN_COUNTS: Final = select(
@@ -25,6 +28,11 @@ OPEN_COUNTS: Final = select(
 # Likewise: also those of messages that the owner of the conversation does not see.
 OPEN_OF: Final = select(
     func.open_runs_of(bindparam("conversation_id", type_=Uuid)).table_valued("run_id", "user_id", name="open")
+)
+ALL_OPEN: Final = (
+    select(*columns(Run, runs))
+    .where(IS_OPEN, runs.c.created_at < bindparam("before", type_=MOMENT))
+    .order_by(runs.c.id)
 )
 RETRIED: Final = select(runs.c.id).where(runs.c.retry_of == bindparam("run_id", type_=Uuid))
 NEXT: Final = (
@@ -101,9 +109,13 @@ class Runs(Repository):
         return {RunStatus(row[0]): row[1] for row in rows}
 
     async def open_of(self, conversation_id: UUID) -> list[tuple[UUID, UUID]]:
-        """The runs of a conversation of the viewer's own that have not ended, and whose they are."""
+        """The runs of a conversation of the viewer's own that have not ended, with their locks, and whose they are."""
         rows = await self.lent.rows(OPEN_OF, {"conversation_id": conversation_id})
         return [(row[0], row[1]) for row in rows]
+
+    async def open_before(self, moment: datetime) -> list[Run]:
+        """All runs, of whoever, that were begun before a moment and have not ended."""
+        return await self.lent.many(Run, ALL_OPEN, {"before": moment})
 
     async def is_retried(self, run_id: UUID) -> bool:
         """Whether a run was tried again."""

@@ -181,6 +181,7 @@ tool_uses = table(
     Column("message_id", Uuid, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
     Column("round", Integer, nullable=False),
     Column("position", Integer, nullable=False),
+    Column("block", Integer, nullable=False),
     Column("said", Text, nullable=False),
     Column("call_id", Text, nullable=False),
     Column("name", Text, nullable=False),

@@ -102,7 +102,7 @@ async def test_the_next_is_told_what_was_said(failure: Exception) -> None:
         Text("Rao "),
         Text("is a client."),
     ]
-    with pytest.raises(ModelDown):
+    with pytest.raises(type(failure)):
         await pieces_of(Chain([models[0], models[1]]), msgspec.structs.replace(ASK, said="So: "))
     assert [model.asked[-1].said for model in models[:2]] == ["So: ", "So: Asha "]
 
@@ -113,12 +113,29 @@ async def test_after_its_calls_an_answer_is_not_begun_by_another() -> None:
     assert not second.asked
 
 
-@pytest.mark.parametrize("models", [[], [Scripted("a", fails=DOWN)], [Scripted("a", fails=REFUSED)]])
+@pytest.mark.parametrize(
+    "models",
+    [
+        [],
+        [Scripted("a", fails=DOWN)],
+        [Scripted("a", fails=UNUSABLE)],
+        [Scripted("a", fails=REFUSED), Scripted("b", fails=DOWN)],
+        [Scripted("a", fails=UNUSABLE), Scripted("b", fails=REFUSED)],
+    ],
+)
 async def test_with_none_left_it_is_down(models: list[Model]) -> None:
     with pytest.raises(ModelDown):
         await pieces_of(Chain(models))
     with pytest.raises(ModelDown):
         await Chain(models).structured(ASK, Shape)
+
+
+async def test_what_all_decline_is_declined() -> None:
+    chain = Chain([Scripted("a", fails=REFUSED), Scripted("b", fails=REFUSED)])
+    with pytest.raises(ModelRefused):
+        await pieces_of(chain)
+    with pytest.raises(ModelRefused):
+        await chain.structured(ASK, Shape)
 
 
 async def test_who_stops_reading_ends_the_model_at_once() -> None:

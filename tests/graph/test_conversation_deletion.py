@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from domain.office import RUNS
 from graph.context import Services
@@ -12,15 +12,20 @@ from tests.factories.firm import Make, SignedIn
 from tests.support.gql import Gql
 from tests.support.language_model import LanguageModel, Want, halting, says, wants
 from tests.support.served import Served, Socket, socket_to
-from tests.support.talking import FOLLOW, SENT, Heard, answered_by, fault, nothing_of, run_of, say, share, talk
+from tests.support.talking import (
+    FOLLOW,
+    SENT,
+    Heard,
+    answered_by,
+    cursor_of,
+    fault,
+    nothing_of,
+    run_of,
+    say,
+    share,
+    talk,
+)
 from tests.support.worker import drained, working
-
-CURSOR: Final = "query ($id: ID!) { node(id: $id) { ... on Conversation { eventsCursor } } }"
-
-
-async def cursor_of(gql: Gql, who: SignedIn, conversation: str) -> str:
-    """The place in the stream."""
-    return str((await gql.as_(who).run(CURSOR, id=conversation))["node"]["eventsCursor"])
 
 
 async def delete(gql: Gql, who: SignedIn, conversation: str) -> None:

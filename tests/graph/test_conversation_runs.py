@@ -192,7 +192,7 @@ async def revoked(gql: Gql, who: SignedIn, session: Session) -> None:
     assert payload["userErrors"] == []
 
 
-async def test_a_run_ends_with_the_session_that_asked(make: Make, gql: Gql, live: Served, services: Services) -> None:
+async def test_a_run_ends_with_the_session_that_asked(make: Make, gql: Gql, services: Services) -> None:
     advisor = await make.advisor(clients=1)
     other = await make.session(advisor.user)
     conversation = await talk(gql, advisor)

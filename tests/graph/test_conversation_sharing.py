@@ -20,6 +20,7 @@ from tests.support.talking import (
     FOLLOW,
     Heard,
     answered_by,
+    cursor_of,
     fault,
     message,
     refusals,
@@ -80,12 +81,6 @@ async def ended(socket: Socket) -> list[str]:
 async def followed(socket: Socket, conversation: str, cursor: str | None = None) -> None:
     """Follow a conversation, and stand there: what happens afterwards is told."""
     await socket.subscribe(FOLLOW, conversation=conversation, after=cursor)
-
-
-async def cursor_of(gql: Gql, who: SignedIn, conversation: str) -> str:
-    """The place in the stream."""
-    document = "query ($id: ID!) { node(id: $id) { ... on Conversation { eventsCursor } } }"
-    return str((await gql.as_(who).run(document, id=conversation))["node"]["eventsCursor"])
 
 
 async def test_a_colleague_of_the_same_book_reads(make: Make, gql: Gql, services: Services) -> None:

@@ -1,12 +1,17 @@
 """Conversations: what is said, and how the answer grows."""
 
+from typing import Any
+
+import pytest
+
+from domain.access import Role
 from domain.office import RUNS
 from graph.context import Services
 from tests.factories.firm import Make
 from tests.support.gql import Gql
 from tests.support.served import Served, socket_to
 from tests.support.talking import ASK, FOLLOW, message, say, until_end
-from tests.support.worker import working
+from tests.support.worker import drained, working
 
 
 async def test_an_answer_grows_before_ones_eyes(make: Make, gql: Gql, live: Served, services: Services) -> None:
@@ -43,3 +48,36 @@ async def test_asking_is_sending_and_following_in_one(make: Make, live: Served, 
     assert again.whole == first.whole
     assert again.kinds == ["MessagePosted", "RunStarted", "RunCompleted"]
     assert first.text_of(answer) == first.whole[answer]["blocks"][0]["text"]
+
+
+async def test_what_an_auditor_has_looked_up_is_in_the_trail(make: Make, gql: Gql, services: Services) -> None:
+    advisor, auditor = await make.advisor(clients=1), await make.user(Role.AUDITOR)
+    (client,) = (await gql.as_(advisor).run("{ clients { nodes { id name } } }"))["clients"]["nodes"]
+    await say(gql, auditor, f"How much cash has {client['name']}?", context={"nodeIds": [client["id"]]})
+    await drained(services, RUNS)
+    rows = await make.connection.fetch("select after as facts from audit_events where object_type = 'Tool'")
+    assert [row for row in rows if client["id"] in str(row["facts"])]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "field"),
+    [
+        ({"content": " "}, "VALIDATION_ERROR", "input.content"),
+        ({"content": "x" * 20_001}, "VALIDATION_ERROR", "input.content"),
+        ({"conversationId": f"conversation_{'0' * 31}1"}, "NOT_FOUND", None),
+        ({"conversationId": f"client_{'0' * 31}1"}, "VALIDATION_ERROR", "input.conversationId"),
+        ({"context": {"nodeIds": [f"client_{'0' * 31}1"]}}, "NOT_FOUND", None),
+        ({"context": {"nodeIds": [f"user_{'0' * 31}1"]}}, "VALIDATION_ERROR", "input.context.nodeIds.0"),
+    ],
+)
+async def test_what_cannot_be_asked_is_told_with_a_code(
+    make: Make, live: Served, given: dict[str, Any], code: str, field: str | None
+) -> None:
+    advisor = await make.advisor()
+    async with socket_to(live, advisor.token) as socket:
+        await socket.subscribe(ASK, input={"content": "Hello", "idempotencyKey": "1", **given})
+        told = await socket.receive()
+        assert told["type"] == "error", told
+        (error,) = told["payload"]
+    assert error["extensions"]["code"] == code
+    assert [each["field"] for each in error["extensions"]["details"]] == ([field] if field else [])

@@ -16,6 +16,7 @@ from graph.http.schema import Schema
 from graph.ids import id_of
 from graph.settings import Settings
 from persistence.embedded import EmbeddedServer
+from persistence.housekeeping import forget
 from persistence.notifications import notifications
 from tests.conftest import quick
 from tests.factories.firm import Make, SignedIn
@@ -194,7 +195,8 @@ async def test_a_cursor_older_than_the_log_has_expired(gql: Gql, make: Make, liv
         cursor = (await socket.next())["notifications"]["cursor"]
     for version in (2, 3):
         await change_kyc(gql, advisor, client_id, version)
-    await make.connection.execute("delete from events where seq <= 2")
+    await make.connection.execute("update events set occurred_at = occurred_at - interval '31 days' where seq <= 2")
+    await forget(make.services.doors.database, make.now)
     async with socket_to(live, advisor.token) as socket:
         await socket.subscribe(FOLLOW, after=cursor)
         assert "CURSOR_EXPIRED" in msgspec.json.encode(await socket.receive()).decode()

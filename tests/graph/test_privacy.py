@@ -13,17 +13,19 @@ import pytest
 
 from domain.access import Role
 from domain.clients import ClientStatus
-from domain.conversations.entities import Conversation, Mode
 from domain.identity import UserStatus
+from domain.office import RUNS
 from domain.portfolios import Portfolio
 from graph.context import Services
 from graph.ids import id_of
 from persistence.audit import seal
 from persistence.tables import metadata
-from tests.factories import ledger, talks, trading
+from tests.factories import ledger, trading
 from tests.factories.firm import Make, SignedIn
 from tests.support.audit import findings, verified
 from tests.support.gql import Gql
+from tests.support.talking import say
+from tests.support.worker import drained
 
 REASON: Final = "Its time is over by law."
 # No word of the firm's own, in none of its tables.
@@ -48,8 +50,6 @@ DETAILS: Final = {
     "notes": "Quixandra likes Plover.",
     "parties": [{"role": "NOMINEE", "name": "Vexmoor junior", "relationship": "Plover's nephew", "share": "100"}],
 }
-# What a conversation leaves behind.
-TALKS: Final = {"conversation_titles", "messages", "run_steps", "tool_uses"}
 TEXTS: Final = """
 select format('select %L, count(*) from %I.%I t where t::text ~* $1', c.oid::regclass, n.nspname, c.relname)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -102,6 +102,9 @@ async def former(gql: Gql, make: Make, admin: SignedIn, **given: Any) -> Former:
     assert recorded["userErrors"] == []
     user = await make.user(Role.CLIENT, client_id=key, name="Quixandra Vexmoor", email="q@vexmoor.example")
     await make.session(user.user, device="Plover's telephone", address="203.0.113.9")
+    await say(gql, admin, "What does Quixandra Vexmoor hold?")
+    await say(gql, admin, "And the cash of this Plover?", context={"nodeIds": [client_id], "page": "client"})
+    await drained(gql.services, RUNS)
     archived = await ask.change("archiveClient", "client { id version }", clientId=client_id, version=1)
     assert archived["userErrors"] == []
     return Former(client_id, key, archived["client"]["version"], portfolio_id, user)
@@ -110,17 +113,6 @@ async def former(gql: Gql, make: Make, admin: SignedIn, **given: Any) -> Former:
 async def erase(gql: Gql, client: Former, **given: Any) -> Any:
     wanted = {"clientId": client.id, "version": client.version, "reason": REASON} | given
     return await gql.change("eraseClient", "client { id name email version parties { name } }", **wanted)
-
-
-async def spoken_of(make: Make, owner: SignedIn, *, about: tuple[UUID, ...] = ()) -> Conversation:
-    """A conversation with all that it leaves behind."""
-    talk = await talks.conversation(make, owner.user)
-    question = await talks.message(make, talk, "How is Quixandra?", about=about)
-    answered = await talks.answer(make, talk, question, "Quixandra likes Plover.", about=about)
-    await talks.run(make, question, answered)
-    await talks.step(make, answered, 2, "Quixandra")
-    await talks.title(make, talk, "How is Quixandra?", question)
-    return talk
 
 
 def codes(payload: Any) -> list[str]:
@@ -136,9 +128,8 @@ async def test_an_erased_client_stands_nowhere_and_the_trail_still_holds(
     assert row
     portfolio = msgspec.convert({name: row[name] for name in Portfolio.__struct_fields__}, Portfolio)
     reasoned = await trading.order(make, portfolio, share, admin.user, reason="Quixandra has changed her mind")
-    await spoken_of(make, admin, about=(client.key,))
     await seal(services.doors.database, datetime.now(UTC))
-    assert {"clients", "client_words", "transactions", "orders", "users", "sessions", *TALKS} <= set(
+    assert {"clients", "client_words", "transactions", "orders", "users", "sessions"} <= set(
         await mentioned(make, *WORDS)
     )
     erased = await erase(gql.as_(admin), client)
@@ -261,9 +252,6 @@ async def test_an_erased_user_stands_nowhere_but_by_its_id(
     await make.session(user.user, device="Plover's telephone")
     household = await gql.as_(user).change("createHousehold", "household { id }", bookId=id_of(book), name="Rao")
     assert household["userErrors"] == []
-    own = await spoken_of(make, user)
-    others = await talks.conversation(make, admin.user, user.user, mode=Mode.GROUP)
-    said = await talks.message(make, others, "Quixandra was here.", author_id=user.user.id)
     given: dict[str, Any] = {"userId": user.id, "version": 1, "reason": REASON}
     fields = "user { name email status version }"
     assert codes(await gql.as_(admin).change("eraseUser", fields, **given)) == ["USER_STATUS"]
@@ -275,8 +263,6 @@ async def test_an_erased_user_stands_nowhere_but_by_its_id(
     assert codes(erased) == []
     assert (erased["user"]["name"], erased["user"]["status"]) == ("Erased", UserStatus.DISABLED)
     assert await mentioned(make, *WORDS) == {}
-    assert await make.connection.fetchval("select count(*) from conversations where id = $1", own.id) == 0
-    assert await make.connection.fetchval("select blocks from messages where id = $1", said.id) == "[]"
     assert codes(await gql.as_(admin).change("eraseUser", fields, **{**given, "version": given["version"] + 1})) == [
         "ERASED"
     ]
@@ -288,12 +274,13 @@ async def test_an_erased_user_stands_nowhere_but_by_its_id(
     assert await findings(services) == []
 
 
-# Of a user, nothing but its id stands there; of what it said, no word.
+# Of a user, nothing but its id stands there.
 BY_ID_ALONE: Final = {
     "announcements",
     "conversation_participants",
     "glass_accesses",
     "memberships",
+    # An end client's go with its conversations.
     "messages",
     "notifications",
     "orders",
@@ -322,9 +309,8 @@ def metadata_script() -> str:
     """What the migration does to a user's rows."""
     from migrations.scripts import VERSIONS  # noqa: PLC0415 - alembic's own imports are long
 
-    functions = {"0010_audit.up.sql": "blank_account", "0016_conversations.up.sql": "blank_talks"}
-    texts = [((VERSIONS / name).read_text(encoding="utf-8"), function) for name, function in functions.items()]
-    return "".join(text[text.index(f"create function {function}") :] for text, function in texts)
+    text = (VERSIONS / "0016_conversations.up.sql").read_text(encoding="utf-8")
+    return text[text.index("create or replace function blank_account") :].partition("end\n$$;")[0]
 
 
 async def test_the_functions_that_destroy_decline_without_a_destroyed_key(
@@ -333,7 +319,7 @@ async def test_the_functions_that_destroy_decline_without_a_destroyed_key(
     client = await make.client(await make.book())
     await ledger.deposit(make, await make.portfolio(client), admin.user, note="kept")
     async with services.doors.database.lend(await make.viewer(admin), identity=True) as lent:
-        for call in ("blank_client($1, 'x')", "blank_account($1)", "blank_talks($1)"):
+        for call in ("blank_client($1, 'x')", "blank_account($1)"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="is not erased"):
                 await lent.connection.execute(f"select {call}", client.id)
     advisor = await make.viewer(await make.advisor())

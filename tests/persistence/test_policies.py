@@ -52,7 +52,7 @@ OPEN: Final[Mapping[str, set[str]]] = {
 VETTED: Final[Mapping[str, str]] = {
     "blank_account": "Blanks what a user left whose key is destroyed; refuses for any other.",
     "blank_client": "Blanks what was written of a client whose key is destroyed; refuses for any other.",
-    "blank_talks": "Blanks what was said of a client, or by a user, whose key is destroyed; refuses for any other.",
+    "blank_messages": "As blank_client.",
     "book_behind": "Tells the staff in which book a client is, and in which unit a book.",
     "destroy_key": "For those who see everything alone.",
     "forget_conversation": "Deletes the events of a conversation that is gone.",

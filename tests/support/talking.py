@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from typing import Any, Final, cast
 
 import msgspec
@@ -58,6 +59,7 @@ ASK: Final = f"""
 subscription ($input: SendMessageInput!, $after: String) {{ ask(input: $input, after: $after) {{ {EVENT} }} }}
 """
 SENT: Final = "conversation { id title } message { id } answer { id blocks { __typename } } run { id status position }"
+KEYS: Final = count()
 ENDS: Final = frozenset({"RunCompleted", "RunFailed"})
 
 
@@ -118,7 +120,7 @@ async def until_end(socket: Socket, field: str = "conversationEvents", heard: He
 
 async def say(gql: Gql, who: SignedIn, content: str, **given: Any) -> Any:
     """The payload of sending a message; fails the test where it was declined."""
-    given.setdefault("idempotencyKey", f"{given.get('conversationId')} {content}"[:100])
+    given.setdefault("idempotencyKey", f"key {next(KEYS)}")
     payload = await gql.as_(who).change("sendMessage", SENT, content=content, **given)
     assert payload["userErrors"] == [], payload
     return payload
@@ -157,6 +159,12 @@ async def talk(gql: Gql, who: SignedIn, **given: Any) -> str:
     """A new conversation."""
     payload = await gql.as_(who).change("startConversation", "conversation { id }", **given)
     return str(payload["conversation"]["id"])
+
+
+async def cursor_of(gql: Gql, who: SignedIn, conversation: str) -> str:
+    """The place that a conversation's stream has come to."""
+    document = "query ($id: ID!) { node(id: $id) { ... on Conversation { eventsCursor } } }"
+    return str((await gql.as_(who).run(document, id=conversation))["node"]["eventsCursor"])
 
 
 async def share(gql: Gql, who: SignedIn, conversation: str, colleague: SignedIn) -> None:

@@ -87,8 +87,12 @@ class Chain:
         return ", ".join(model.name for model, _ in self._links)
 
     async def answer(self, ask: Ask) -> AsyncGenerator[Piece]:
-        """The answer of the first that gives one, or goes on with one. Raises ModelDown where none does."""
+        """The answer of the first that gives one, or goes on with one.
+
+        Raises ModelDown where none does, and ModelRefused where all of them decline what is asked.
+        """
         said, called = ask.said, False
+        failed: list[Exception] = []
         for model, breaker in self._admitted():
             try:
                 async with _asked(model, breaker, msgspec.structs.replace(ask, said=said)) as pieces:
@@ -97,31 +101,40 @@ class Chain:
                         called = called or isinstance(piece, Call)
                         yield piece
             except (ModelDown, ModelRefused) as error:
-                self._passed_over(model, error)
+                failed.append(self._passed_over(model, error))
                 # After its calls an answer lacks nothing but its cost, and another model would call once more.
                 if called:
                     return
             else:
                 return
-        raise ModelDown("no model answers")
+        raise self._none_left(failed)
 
     async def structured(self, ask: Ask, shape: type[T]) -> T:
-        """The first answer of the shape. Raises ModelDown where there is none."""
+        """The first answer of the shape. Raises ModelDown and ModelRefused as `answer` does."""
+        failed: list[Exception] = []
         for model, breaker in self._admitted():
             try:
                 with breaker.asking():
                     return await model.structured(ask, shape)
             except (ModelDown, ModelRefused) as error:
-                self._passed_over(model, error)
-        raise ModelDown("no model answers")
+                failed.append(self._passed_over(model, error))
+        raise self._none_left(failed)
+
+    def _none_left(self, failed: Sequence[Exception]) -> Exception:
+        """Why there is no answer: as long as one of them may answer later, that the models are down."""
+        declined = [each for each in failed if isinstance(each, ModelRefused) and not isinstance(each, ModelUnusable)]
+        if declined and len(declined) == len(self._links):
+            return declined[-1]
+        return ModelDown("no model answers")
 
     def _admitted(self) -> Iterator[tuple[Model, Breaker]]:
         """Those that may be asked: of each it is found out when its turn has come."""
         return (link for link in self._links if link[1].admits())
 
     @staticmethod
-    def _passed_over(model: Model, error: Exception) -> None:
+    def _passed_over(model: Model, error: Exception) -> Exception:
         log.warning("the model %s is passed over: %s", model.name, type(error).__name__)
+        return error
 
 
 @asynccontextmanager

@@ -1,0 +1,245 @@
+"""Conversations with real server processes of which one is killed, by clients that cut their sockets again and again.
+
+Whatever happens, each client must hear its answer without a gap and without a repetition, and its end once.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import httpx
+import msgspec
+from websockets.exceptions import WebSocketException
+
+from graph.app import open_services
+from graph.ids import decode
+from graph.settings import Environment, Settings
+from persistence.database import driver_arguments
+from tests.conftest import quick
+from tests.factories.firm import Make, SignedIn
+from tests.support.probing import SECRETS, Target, started
+from tests.support.served import Served, Socket, socket_to
+from tests.support.talking import ASK, ENDS, FOLLOW, SENT, Heard
+
+QUESTION: Final = "What does Vikram Rao hold, and how much cash is there?"
+TOOLS: Final = ("find_client", "holdings", "cash")
+# Seconds a word, so that an answer takes some seconds.
+PACE: Final = 0.05
+# What a client bears: a time-out here is a failed test.
+PATIENCE: Final = 120
+SEND: Final = f"""mutation ($input: SendMessageInput!) {{
+    sendMessage(input: $input) {{ {SENT} userErrors {{ code }} }}
+}}"""
+START: Final = "mutation { startConversation(input: {}) { conversation { id eventsCursor } } }"
+RUNNING: Final = "select id from runs where status = 'RUNNING' and started_at is not null"
+STILL: Final = "select count(*) from runs where id = any($1) and status in ('QUEUED', 'RUNNING')"
+RUNS: Final = """
+select r.id, r.message_id, r.status, r.attempt, q.blocks as question, a.blocks as answer,
+    array(select t.name from tool_uses t where t.run_id = r.id order by t.round, t.position) as tools,
+    (select count(*) from run_steps s where s.message_id = r.message_id) as steps
+from runs r join messages q on q.id = r.question_id join messages a on a.id = r.message_id
+"""
+
+
+class Killed(msgspec.Struct, frozen=True):
+    """What a kill has left behind: the runs that were under way, and the seconds until all of them had ended."""
+
+    runs: list[UUID]
+    seconds: float
+
+
+class Servers:
+    """Server processes on one database, each of which may be replaced."""
+
+    def __init__(self, stack: AsyncExitStack, directory: Path, make: Make, url: str, settings: dict[str, str]) -> None:
+        self._stack = stack
+        self._directory = directory
+        self._make = make
+        self._url = url
+        self._settings = {"JOBS": "server", "EMBEDDED_PACE": str(PACE), **settings}
+        self._count = 0
+        self.running: list[Target] = []
+
+    @property
+    def some(self) -> Served:
+        """Any of them."""
+        return Served(random.choice(self.running).url)
+
+    async def start(self) -> None:
+        """Start one more."""
+        self._count += 1
+        directory = self._directory / f"server-{self._count}"
+        directory.mkdir()
+        server = started(directory, self._make, self._url, **self._settings)
+        self.running.append(await self._stack.enter_async_context(server))
+
+    async def kill(self) -> Killed:
+        """Kill the eldest in the middle of runs, start another, and see the runs end that were under way."""
+        connection = self._make.connection
+        os.kill(self.running[0].pid, signal.SIGKILL)
+        began = time.monotonic()
+        found = [row[0] for row in await connection.fetch(RUNNING)]
+        del self.running[0]
+        starting = asyncio.create_task(self.start())
+        async with asyncio.timeout(PATIENCE):
+            while await connection.fetchval(STILL, found):  # noqa: ASYNC110 - the database sets no event
+                await asyncio.sleep(0.1)
+        took = time.monotonic() - began
+        await starting
+        return Killed(found, took)
+
+
+@asynccontextmanager
+async def serving(directory: Path, home: Path, url: str, **settings: str) -> AsyncIterator[tuple[Servers, Make]]:
+    """Two server processes in production, and factories for their database."""
+    secrets = {name.lower(): value for name, value in SECRETS.items()}
+    own = Settings.model_validate({"environment": Environment.PRODUCTION, "database_pool": 3, **secrets})
+    owner = await asyncpg.connect(**driver_arguments(url), server_settings={"role": "steward_owner"})
+    try:
+        async with open_services(own, url, home) as opened, AsyncExitStack() as stack:
+            make = Make(owner, quick(opened))
+            servers = Servers(stack, directory, make, url, settings)
+            await asyncio.gather(servers.start(), servers.start())
+            yield servers, make
+    finally:
+        await owner.close()
+
+
+async def users_of(make: Make, count: int) -> list[SignedIn]:
+    """Advisors whose firms are alike, so that their answers are."""
+    made = []
+    for _ in range(count):
+        advisor = await make.advisor()
+        if advisor.book is None:
+            raise RuntimeError("an advisor of the factories has a book")
+        await make.portfolio(await make.client(advisor.book, name="Vikram Rao"), name="Growth")
+        made.append(advisor)
+    return made
+
+
+class Client:
+    """One user's conversation, on sockets that it cuts."""
+
+    def __init__(self, servers: Servers, who: SignedIn, key: str, *, asks: bool) -> None:
+        self._servers = servers
+        self._who = who
+        self._key = key
+        self._asks = asks
+        self._chance = random.Random(key)
+        self._variables: dict[str, Any] = {}
+        self.heard = Heard()
+        self.cuts = 0
+
+    @property
+    def answer(self) -> str:
+        """The answer's id."""
+        (found,) = self.heard.whole
+        return found
+
+    async def go(self) -> None:
+        """Ask, and follow the answer to its end, whatever happens."""
+        given = {"content": QUESTION, "idempotencyKey": self._key}
+        if self._asks:
+            self._variables = {"input": given, "after": None}
+        else:
+            conversation = (await self._until_answered(START))["startConversation"]["conversation"]
+            self._variables = {"conversation": conversation["id"], "after": conversation["eventsCursor"]}
+            sent = await self._until_answered(SEND, input={**given, "conversationId": conversation["id"]})
+            assert sent["sendMessage"]["userErrors"] == [], sent
+        async with asyncio.timeout(PATIENCE):
+            while not self._ended:
+                # The server may have gone, or be about to come.
+                with suppress(OSError, WebSocketException, TimeoutError):
+                    await self._follow(self._chance.uniform(0.05, 2.5))
+                await asyncio.sleep(0.05)
+
+    @property
+    def _ended(self) -> bool:
+        return bool(self.heard.events) and self.heard.events[-1]["__typename"] in ENDS
+
+    async def _follow(self, seconds: float) -> None:
+        """Follow for so long, and cut the socket unless the answer has ended."""
+        async with socket_to(self._servers.some, self._who.token) as socket:
+            self._variables["after"] = self.heard.cursor or self._variables["after"]
+            await socket.subscribe(ASK if self._asks else FOLLOW, **self._variables)
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._hear(socket)
+            finally:
+                self.cuts += not self._ended
+                socket.connection.transport.abort()
+
+    async def _hear(self, socket: Socket) -> None:
+        while not self._ended:
+            self.heard.hear((await socket.next(PATIENCE))["ask" if self._asks else "conversationEvents"])
+
+    async def _until_answered(self, document: str, **variables: Any) -> Any:
+        body = {"query": document, "variables": variables}
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(httpx.HTTPError):
+                    return await self._once(body)
+                await asyncio.sleep(0.05)
+
+    async def _once(self, body: dict[str, Any]) -> Any:
+        headers = {"authorization": f"Bearer {self._who.token}"}
+        async with httpx.AsyncClient(timeout=20, headers=headers) as http:
+            answer = (await http.post(f"{self._servers.some.url}/graphql", json=body)).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+
+async def growing(clients: Sequence[Client], count: int) -> None:
+    """Until so many of them have heard words; fails the test if they never do."""
+    async with asyncio.timeout(PATIENCE):
+        while sum(client.heard.kinds.count("TextDelta") > 0 for client in clients) < count:  # noqa: ASYNC110 - they set no event
+            await asyncio.sleep(0.02)
+
+
+def check_heard(client: Client) -> None:
+    """Fail unless the client has heard all, in order and once."""
+    heard = client.heard
+    assert heard.kinds[-1] == "RunCompleted", heard.events[-1]
+    assert [kind for kind in heard.kinds if kind in ENDS] == ["RunCompleted"]
+    assert heard.kinds[:2] == ["MessagePosted", "RunStarted"]
+    assert heard.kinds.count("MessagePosted") == heard.kinds.count("RunStarted") == 1
+    cursors = [event["cursor"] for event in heard.events]
+    assert len(cursors) == len(set(cursors))
+    assert heard.agrees(client.answer)
+    assert [each["name"] for each in heard.whole[client.answer]["toolsUsed"]] == list(TOOLS)
+
+
+async def check_stored(make: Make, clients: Sequence[Client]) -> int:
+    """Fail unless each run has ended whole, with every tool used once; gives how many were taken up again."""
+    rows = {row["message_id"]: row for row in await make.connection.fetch(RUNS)}
+    assert set(rows) == {decode(client.answer, "message", "id") for client in clients}
+    assert {row["status"] for row in rows.values()} == {"COMPLETED"}
+    assert all(tuple(row["tools"]) == TOOLS for row in rows.values())
+    assert all(row["steps"] == 0 for row in rows.values())
+    assert {QUESTION in row["question"] for row in rows.values()} == {True}
+    # All firms are alike, and the model is as deterministic as a function.
+    told = {tuple(block.get("text", "") for block in client.heard.whole[client.answer]["blocks"]) for client in clients}
+    assert len(told) == 1
+    return sum(row["attempt"] > 1 for row in rows.values())
+
+
+def summary(clients: Sequence[Client], again: int, killed: Killed) -> str:
+    """What came of it, in a sentence."""
+    whole = sum(
+        client.heard.text_of(client.answer)
+        == "".join(block.get("text", "") for block in client.heard.whole[client.answer]["blocks"])
+        for client in clients
+    )
+    return (
+        f"{len(clients)} runs, {sum(client.cuts for client in clients)} sockets cut, one server killed: "
+        f"{len(killed.runs)} runs were under way, {again} were taken up again, and all of them had ended after "
+        f"{killed.seconds:.1f} s; {whole} clients heard every word as a delta, the others the end of it as the message"
+    )
