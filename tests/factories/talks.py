@@ -116,6 +116,7 @@ async def run(make: Make, question: Message, answered: Message, **given: Any) ->
         message_id=answered.id,
         round=0,
         position=0,
+        block=0,
         said="",
         call_id="call_0",
         name="find_clients",
