@@ -36,6 +36,9 @@ from tests.support.statements import Statements
 
 # A test asks within a second what a user asks in an hour; the budgets have tests of their own.
 AMPLE: Final[Mapping[str, Any]] = {name.lower(): int(value) for name, value in GENEROUS.items()}
+# What a developer's shell states for a server of its own is none of a test's: by a key, models would be asked.
+for name in Settings.model_fields:
+    os.environ.pop(name.upper(), None)
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -141,7 +144,8 @@ async def database_url(databases: Databases) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 def settings(cluster: EmbeddedServer) -> Settings:
     """Development settings that read no file and no environment but the test's."""
-    return Settings(
+    return Settings(  # type: ignore[call-arg] # `_env_file` is pydantic's own
+        _env_file=None,
         environment=Environment.DEVELOPMENT,
         state_directory=Path(cluster.home),
         database_pool=5,

@@ -14,6 +14,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
+    GraphQLUnionType,
     build_schema,
     get_named_type,
 )
@@ -184,9 +185,10 @@ def shown() -> GraphQLSchema:
 def test_every_event_carries_its_cursor(shown: GraphQLSchema) -> None:
     assert shown.subscription_type
     for name, field in shown.subscription_type.fields.items():
-        event = get_named_type(field.type)
-        assert isinstance(event, GraphQLObjectType)
-        assert str(event.fields["cursor"].type) == "String!", name
+        kind = get_named_type(field.type)
+        for event in kind.types if isinstance(kind, GraphQLUnionType) else (kind,):
+            assert isinstance(event, GraphQLObjectType)
+            assert str(event.fields["cursor"].type) == "String!", name
         assert str(field.args["after"].type) == "String", name
 
 

@@ -13,6 +13,7 @@ from domain.conversations.blocks import CardKind, CellKind, ChartKind, Confirmat
 from domain.entities import Entity
 from domain.errors import NotFound
 from graph.context import Info
+from graph.cost import cost
 from graph.described import enum, type_
 from graph.node_queries import found_node
 from graph.nodes import Node, OfEntity
@@ -62,7 +63,7 @@ class TableBlock(OfEntity):
     entity = blocks.TableBlock
 
     title: str
-    columns: list[TableColumn]
+    columns: list[TableColumn] = strawberry.field(metadata=cost(size=5))
     rows: list[list[str | None]]
 
 
@@ -107,7 +108,7 @@ class ChartSeries(OfEntity):
     entity = blocks.Series
 
     name: str
-    points: list[ChartPoint]
+    points: list[ChartPoint] = strawberry.field(metadata=cost(size=12))
 
 
 @type_
@@ -127,7 +128,7 @@ class ChartBlock(OfEntity):
     chart: ChartKind
     x: ChartAxis
     y: ChartAxis
-    series: list[ChartSeries]
+    series: list[ChartSeries] = strawberry.field(metadata=cost(size=1))
 
 
 @type_

@@ -122,7 +122,7 @@ async def run(make: Make, question: Message, answered: Message, **given: Any) ->
         name="find_clients",
         arguments="{}",
         line="Clients",
-        facts="{}",
+        facts=answered.blocks,
         failed=False,
         used_at=now,
     )

@@ -1,6 +1,6 @@
 import itertools
 from base64 import urlsafe_b64encode
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from domain.access import Role
 from domain.announcements import AnnouncementKind
+from domain.conversations.entities import Conversation, MessageRole, Module
 from domain.ledger import TransactionKind
 from domain.notifications import NotificationKind
 from domain.orders import OrderStatus
 from domain.paging import Cursor, Direction
 from domain.text import fold
 from graph.ids import encode, id_of
-from tests.factories import announcements, jobs, ledger, partners, people, trading, trail
+from tests.factories import announcements, jobs, ledger, partners, people, talks, trading, trail
 from tests.factories.firm import SignedIn
 from tests.strategies.lists import filters
 from tests.support.gql import Gql
@@ -91,6 +92,7 @@ async def known(stage: Stage) -> Known:
     for number in range(9):
         announced = {"kind": list(AnnouncementKind)[number % 2], "announced_at": at - timedelta(days=number % 4)}
         await announcements.announcement(make, admin.user, **announced)
+    talking = [await _talk(stage, admin, at, number) for number in range(9)]
     orders = await stage.owner.fetch("select id from orders order by id limit 2")
     accounts = [program.user for program in programs]
     histories: tuple[Any, ...] = (books, clients, households, portfolios, orders, accounts)
@@ -114,6 +116,7 @@ async def known(stage: Stage) -> Known:
     parents = {
         "Book": books[0],
         "Client": clients[0],
+        "Conversation": talking[0],
         "Household": households[0],
         "Portfolio": portfolios[0],
         "ServiceAccount": programs[0].account,
@@ -121,6 +124,18 @@ async def known(stage: Stage) -> Known:
     parents_of = {kind: id_of(row) for kind, row in parents.items()}
     parents_of |= {"Order": encode("order", orders[0]["id"]), "User": ids["user"][0]}
     return Known(admin, ids, parents_of)
+
+
+async def _talk(stage: Stage, owner: SignedIn, at: datetime, number: int) -> Conversation:
+    """A conversation, the first of them with more messages than the others."""
+    said_at = at - timedelta(days=number % 4)
+    given = {"module": list(Module)[number % 2], "archived_at": at if number % 3 else None}
+    made = await talks.conversation(stage.make, owner.user, updated_at=said_at, created_at=said_at, **given)
+    for place in range(9 - number):
+        role = list(MessageRole)[place % 3]
+        spoken_at = at - timedelta(days=place % 4)
+        await talks.message(stage.make, made, "Sana of small things", role=role, created_at=spoken_at)
+    return made
 
 
 @pytest.fixture
