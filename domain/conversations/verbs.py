@@ -125,8 +125,7 @@ async def cancel(work: Work, viewer: Viewer, run_id: UUID) -> Run:
     run = await work.runs.known(run_id)
     if run is None:
         raise NotFound
-    if not may_write(await work.conversations.one(viewer, run.conversation_id), viewer.user_id):
-        raise read_only("runId")
+    _check_writer(await work.conversations.one(viewer, run.conversation_id), viewer, "runId")
     return await runs.cancel(work, run_id)
 
 
@@ -243,11 +242,21 @@ async def _writable(work: Work, viewer: Viewer, conversation_id: UUID | None) ->
     if conversation_id is None:
         return await start(work, viewer, NewConversation())
     conversation = await work.conversations.one(viewer, conversation_id)
-    if not may_write(conversation, viewer.user_id):
-        raise read_only("conversationId")
+    _check_writer(conversation, viewer, "conversationId")
     if conversation.archived_at is not None:
         raise Refusal(RefusalCode.ARCHIVED, "The conversation is archived.", ("input", "conversationId"))
     return conversation
+
+
+def _check_writer(conversation: Conversation, viewer: Viewer, field: str) -> None:
+    if not may_write(conversation, viewer.user_id):
+        raise _read_only(field)
+
+
+def _read_only(field: str) -> Refusal:
+    return Refusal(
+        RefusalCode.READ_ONLY, "The conversation is shared with you to be read; its owner decides.", ("input", field)
+    )
 
 
 async def _changed(work: Work, before: Conversation, **changes: object) -> Conversation:
