@@ -37,6 +37,7 @@ soak: $(VENV)/.dev ## The full sizes: kills, sockets, big firms.
 bench: $(VENV)/.dev ## The server beside a bare floor and beside others, in one run; with Node, beside more of them.
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.events
+	$(BIN)/python -m tests.benchmarks.conversations
 	$(BIN)/python -m tests.benchmarks.policies
 
 browser: $(VENV)/.dev web ## GraphiQL in headless Chromium; skips with a reason where there is none.

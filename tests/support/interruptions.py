@@ -34,7 +34,7 @@ TOOLS: Final = ("find_client", "holdings", "cash")
 # Seconds a word, so that an answer takes some seconds.
 PACE: Final = 0.05
 # What a client bears: a time-out here is a failed test.
-PATIENCE: Final = 120
+PATIENCE: Final = 300
 SEND: Final = f"""mutation ($input: SendMessageInput!) {{
     sendMessage(input: $input) {{ {SENT} userErrors {{ code }} }}
 }}"""
@@ -197,9 +197,9 @@ class Client:
         return answer["data"]
 
 
-async def growing(clients: Sequence[Client], count: int) -> None:
-    """Until so many of them have heard words; fails the test if they never do."""
-    async with asyncio.timeout(PATIENCE):
+async def growing(clients: Sequence[Client], count: int, seconds: float = PATIENCE) -> None:
+    """Until so many of them have heard words; fails the test if they have not by then."""
+    async with asyncio.timeout(seconds):
         while sum(client.heard.kinds.count("TextDelta") > 0 for client in clients) < count:  # noqa: ASYNC110 - they set no event
             await asyncio.sleep(0.02)
 
