@@ -118,6 +118,8 @@ async def survey(work: Work, viewer: Viewer, run: Run) -> Situation:
     question = await work.messages.one(viewer, run.question_id)
     answer = await work.messages.one(viewer, run.message_id)
     earlier = await work.messages.latest(run.conversation_id, question.id, MOST_EARLIER)
+    # Whatever the model is shown it may repeat: so who does not see that does not see the answer either.
+    await work.messages.mention(answer, await work.messages.clients_of([message.id for message in earlier]))
     context = known_of(question).context
     looked = await still_there(work, viewer, context.refs)
     blocks = content.read(answer.blocks)

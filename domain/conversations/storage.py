@@ -50,7 +50,9 @@ class Messages(Protocol):
     async def index(self, message_id: UUID, text: str) -> None: ...  # noqa: D102
     async def mention(self, message: Message, client_ids: Collection[UUID]) -> None: ...  # noqa: D102
 
-    async def clients_of(self, message_id: UUID) -> frozenset[UUID]: ...  # noqa: D102
+    async def clients_of(self, message_ids: Sequence[UUID]) -> frozenset[UUID]:
+        """The clients whose data these messages hold."""
+        ...
 
     async def latest(self, conversation_id: UUID, before: UUID, most: int) -> list[Message]:
         """The last messages before one, in order, as far as the transaction's viewer sees them."""

@@ -145,7 +145,7 @@ async def retry(work: Work, viewer: Viewer, run_id: UUID) -> Sent:
             RefusalCode.RUN_NOT_FAILED, "The run has not failed, or was tried again already.", ("input", "runId")
         )
     question = await work.messages.one(viewer, failed.question_id)
-    clients = await work.messages.clients_of(question.id)
+    clients = await work.messages.clients_of([question.id])
     answer = await _answer(work, question, work.new_id(), clients)
     run = await runs.begin(work, viewer, question, answer, retry_of=failed.id)
     await work.conversations.touch(conversation.id, work.now)

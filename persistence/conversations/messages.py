@@ -122,9 +122,9 @@ class Messages(Listed[Message]):
         """The clients whose data these messages hold."""
         return await self.many(MentionedClient, MENTIONS, viewer, keys=keys)
 
-    async def clients_of(self, message_id: UUID) -> frozenset[UUID]:
-        """The clients whose data a message holds."""
-        return frozenset(row[2] for row in await self.lent.rows(MENTIONS, {"keys": [message_id]}))
+    async def clients_of(self, message_ids: Sequence[UUID]) -> frozenset[UUID]:
+        """The clients whose data these messages hold."""
+        return frozenset(row[2] for row in await self.lent.rows(MENTIONS, {"keys": message_ids}))
 
     async def transcript(self, viewer: Viewer, conversation_id: UUID, most: int) -> list[Message]:
         """The last messages of a conversation, those first that were posted first."""

@@ -334,3 +334,40 @@ async def test_an_end_client_talks_of_its_own_and_finds_nobody_elses(make: Make,
     assert [block["__typename"] for block in answer["blocks"]] == ["TableBlock", "TextBlock"]
     assert [row[1] for row in answer["blocks"][0]["rows"]] == ["Meera Krishnamurthy"]
     assert await seen(gql, advisor, sent["conversation"]["id"]) is None
+
+
+async def test_in_a_group_each_hears_what_it_may(make: Make, gql: Gql, live: Served, services: Services) -> None:
+    team = await make.team()
+    owner, colleague = await make.advisor(team=team), await make.advisor(team=team)
+    assert owner.book
+    client = await make.client(owner.book, name="Meera Krishnamurthy")
+    conversation = await talk(gql, owner, mode="GROUP")
+    await share(gql, owner, conversation, colleague)
+    cursor = await cursor_of(gql, owner, conversation)
+    server = LanguageModel(says("She is rich."), says("As I said, ", "Meera is rich."), says("Nothing."))
+    async with answered_by(services, server) as answering, socket_to(live, colleague.token) as socket:
+        await followed(socket, conversation, cursor)
+        given = {"conversationId": conversation}
+        await say(gql, owner, "About her", **given, context={"nodeIds": [id_of(client)]})
+        await drained(answering, RUNS)
+        repeated = await say(gql, owner, "Say that again", **given)
+        await drained(answering, RUNS)
+        plain = await say(gql, colleague, "And what else?", **given)
+        await drained(answering, RUNS)
+        heard = Heard()
+        while plain["answer"]["id"] not in heard.whole:
+            heard.hear((await socket.next(20))["conversationEvents"])
+    async with socket_to(live, colleague.token) as socket:
+        # The same when it comes back, from the beginning.
+        await followed(socket, conversation, cursor)
+        again = await until_end(socket)
+    for each in (heard, again):
+        assert list(each.whole) == [plain["answer"]["id"]]
+        told = str(each.events)
+        assert not any(word in told for word in ("Meera", "rich", "About her", id_of(client)))
+    # Nor what the model was shown of it, and has repeated; the question is nobody's secret.
+    assert "rich" in str(await message(gql, owner, repeated["answer"]["id"]))
+    assert await message(gql, colleague, repeated["answer"]["id"]) is None
+    assert await message(gql, colleague, repeated["message"]["id"]) is not None
+    assert server.asked[-1].messages[-1]["content"] == "And what else?"
+    assert "rich" not in str(server.asked[-1].messages)
