@@ -119,12 +119,10 @@ class Conversing(Stream):
     async def read(self, context: Context, place: int) -> Batch | None:
         """What follows a place; it ends with NotFound once something is out of sight."""
         news = await context.read(Newsstand.since, self._stream, self._conversation_id, place)
-        if news is None:
-            return None
         if news.in_sight is None or not self._seen <= news.in_sight:
             return Batch([], place, NotFound())
         self._seen = news.in_sight
-        return happenings(news)
+        return happenings(news) if news.events else None
 
 
 class Asking(Conversing):

@@ -71,12 +71,13 @@ class Newsstand(Repository):
         rows = await self.rows(IN_SIGHT, viewer, conversation_id=conversation_id)
         return frozenset(rows[0][0] or ()) if rows else None
 
-    async def since(self, viewer: Viewer, stream: str, conversation_id: UUID, place: int) -> News | None:
-        """What follows a place in a conversation's stream; none if there is nothing yet."""
+    async def since(self, viewer: Viewer, stream: str, conversation_id: UUID, place: int) -> News:
+        """What follows a place in a conversation's stream."""
         events = await Events(self.lent).since(viewer, stream, place)
-        if not events:
-            return None
+        # Also where there is nothing: to whoever takes part no longer the log shows no events at all.
         in_sight = await self.in_sight(viewer, conversation_id)
+        if not events:
+            return News(events, in_sight)
         messages = await self._messages(viewer, _about(events, OF_MESSAGES))
         return News(
             events,

@@ -72,7 +72,7 @@ async def test_all_that_was_said_is_gone(make: Make, gql: Gql, services: Service
 
 async def test_nothing_finds_it_afterwards(make: Make, gql: Gql, live: Served, services: Services) -> None:
     advisor = await make.advisor()
-    sent = await say(gql, advisor, "Bonds")
+    sent = await say(gql, advisor, "Bonds", idempotencyKey="bonds")
     await drained(services, RUNS)
     conversation, key = sent["conversation"]["id"], sent["conversation"]["id"]
     await delete(gql, advisor, conversation)
@@ -81,7 +81,7 @@ async def test_nothing_finds_it_afterwards(make: Make, gql: Gql, live: Served, s
         ("renameConversation", {"conversationId": conversation, "title": "B"}),
         ("archiveConversation", {"conversationId": conversation}),
         ("sendMessage", {"conversationId": conversation, "content": "More", "idempotencyKey": key}),
-        ("sendMessage", {"content": "Bonds", "idempotencyKey": "None Bonds"}),
+        ("sendMessage", {"content": "Bonds", "idempotencyKey": "bonds"}),
         ("cancelRun", {"runId": sent["run"]["id"]}),
         ("retryRun", {"runId": sent["run"]["id"]}),
     ]

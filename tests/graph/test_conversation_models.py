@@ -120,11 +120,10 @@ async def test_tools_are_called_and_what_they_find_is_shown_and_noted(make: Make
     assert called["content"] == "Let me see."
     assert found["tool_call_id"] == called["tool_calls"][0]["id"]
     assert NAME in found["content"]
-    # The client is noted with the answer, which decides who reads it.
+    # The client is noted with both, the question being about it: that decides who reads them.
     noted = await make.connection.fetch("select message_id, client_id from message_clients")
-    assert [tuple(row) for row in noted] == [
-        (decode(answer["id"], "message", "id"), decode(client, "client", "id")),
-    ]
+    both = {decode(answer[name], "message", "id") for name in ("id", "replyToId")}
+    assert {tuple(row) for row in noted} == {(each, decode(client, "client", "id")) for each in both}
 
 
 async def test_several_tools_at_once_are_called_in_order(make: Make, gql: Gql, services: Services) -> None:
