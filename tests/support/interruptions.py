@@ -144,6 +144,11 @@ class Client:
         (found,) = self.heard.whole
         return found
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has heard of its answer: words, or, where it was away meanwhile, its end."""
+        return self._ended or "TextDelta" in self.heard.kinds
+
     async def go(self) -> None:
         """Ask, and follow the answer to its end, whatever happens."""
         given = {"content": QUESTION, "idempotencyKey": self._key}
@@ -198,9 +203,9 @@ class Client:
 
 
 async def growing(clients: Sequence[Client], count: int, seconds: float = PATIENCE) -> None:
-    """Until so many of them have heard words; fails the test if they have not by then."""
+    """Until so many of them have heard of their answers; fails the test if they have not by then."""
     async with asyncio.timeout(seconds):
-        while sum(client.heard.kinds.count("TextDelta") > 0 for client in clients) < count:  # noqa: ASYNC110 - they set no event
+        while sum(client.has_begun for client in clients) < count:  # noqa: ASYNC110 - they set no event
             await asyncio.sleep(0.02)
 
 
