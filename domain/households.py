@@ -36,6 +36,11 @@ class Households(Protocol):
 
     async def one(self, viewer: Viewer, household_id: UUID) -> Household: ...  # noqa: D102 - the signature says it
     async def locked(self, viewer: Viewer, household_id: UUID) -> Household: ...  # noqa: D102
+
+    async def members(self, viewer: Viewer, household_id: UUID) -> list[UUID]:
+        """The clients that belong to it, as far as the viewer sees them."""
+        ...
+
     async def add(self, household: Household) -> None: ...  # noqa: D102
     async def replace(self, before: Household, after: Household) -> Household: ...  # noqa: D102
 

@@ -91,8 +91,8 @@ class Stream(Feed):
         Raises Invalid, CursorExpired, and why the stream may not be followed.
         """
         self._stream = await self._opened()
-        self.key = self.kind, self._stream
         self.session = (await self._context.viewer()).session_id
+        self.key = self.kind, self._stream
         self._context.patient = True
         last, first_kept = await self._context.read(Events.bounds, self._stream)
         self._context.done()

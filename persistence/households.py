@@ -1,11 +1,12 @@
 """Households."""
 
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import Column, ColumnElement, ForeignKey, FromClause, Index, Integer, Text, any_, bindparam, select
 from sqlalchemy.types import Uuid
 
-from domain.access import Sight
+from domain.access import Sight, Viewer
 from domain.households import Household
 from persistence.clients import clients
 from persistence.listing import Listing, one_of
@@ -45,6 +46,9 @@ households = table(
 )
 
 
+MEMBERS: Final = select(clients.c.id).where(clients.c.household_id == bindparam("household_id", type_=Uuid))
+
+
 class Households(Listed[Household]):
     """Households, as far as the viewer sees their book or is a member."""
 
@@ -56,3 +60,7 @@ class Households(Listed[Household]):
         orders={"NAME": households.c.sort_name},
         filters=dict([one_of("book_ids", households.c.book_id, UUIDS)]),
     )
+
+    async def members(self, viewer: Viewer, household_id: UUID) -> list[UUID]:
+        """The clients that belong to a household, as far as the viewer sees them."""
+        return [row[0] for row in await self.rows(MEMBERS, viewer, household_id=household_id)]

@@ -39,7 +39,7 @@ from domain.conversations.entities import (
 )
 from domain.conversations.looking import still_there
 from domain.conversations.runs import RunLost, held
-from domain.errors import Fault, Unauthenticated, Unavailable
+from domain.errors import Fault, NotFound, Unauthenticated, Unavailable
 from domain.jobs import Office
 from domain.refs import Ref
 from domain.text import storable
@@ -244,7 +244,8 @@ class Answering:
                     calls.append(piece)
                 case Spent():
                     self._spent.append(piece)
-        return calls
+        # Some servers take a model's words for a call, though it was offered nothing.
+        return calls if ask.tools else []
 
     def _next(self) -> Ask:
         tools = SPECS if self._round < MOST_ROUNDS else ()
@@ -343,8 +344,7 @@ class ModelAssistant:
         if error is None and insight is not None:
             await office.write(runs.complete, run, insight)
         else:
-            # What was said is told in any case, before the end.
-            await nib.written()
+            await _told_first(nib)
             await office.write(runs.fail, run, error or RunError.INTERNAL, insight)
 
     async def _attempt(self, office: Office, nib: Nib, run: Run) -> tuple[RunError | None, Insight | None]:
@@ -355,8 +355,12 @@ class ModelAssistant:
             situation = await office.write_as(run.session_id, survey, run)
             answering = Answering(self, office, nib, run, situation)
             await _unless_ended(office, run, answering)
-        except (RunLost, Unavailable):
+        except Unavailable:
             raise
+        except (RunLost, NotFound):
+            # The firm sees it still, unless somebody else has it: then it is out of sight of whoever asked.
+            await office.write(runs.check, run)
+            error = RunError.OUT_OF_SIGHT
         except Exception as fault:
             error = next((code for kind, code in ENDS.items() if isinstance(fault, kind)), RunError.INTERNAL)
             unknown = error is RunError.INTERNAL and not isinstance(fault, Fault)
@@ -364,9 +368,21 @@ class ModelAssistant:
         return error, answering.insight if answering else None
 
 
+async def _told_first(nib: Nib) -> None:
+    """Have what was said told, before the end; what cannot be told does not keep a run from its end."""
+    try:
+        await nib.written()
+    except (RunLost, Unavailable):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it has ended the run already
+        log.warning("the last words of a run are lost: %s", type(error).__name__)
+
+
 async def _unless_ended(office: Office, run: Run, answering: Answering) -> None:
     """Go on until the answer is whole, or somebody ends the run. Raises RunLost, and whatever goes wrong."""
     async with office.listening(runs.topic_of(run.id)) as rung:
+        # Somebody may have ended it before anybody listened.
+        rung.set()
         going = asyncio.create_task(answering.go())
         ended = asyncio.create_task(_ended(office, run, rung))
         try:

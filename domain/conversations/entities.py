@@ -110,6 +110,7 @@ class RunError(StrEnum):
     INTERRUPTED: Its server ended again and again while it ran.
     MODEL_DOWN: No language model answers at present.
     MODEL_REFUSED: The language model declined what it was asked.
+    OUT_OF_SIGHT: Whoever asked sees a client no longer whom the answer speaks of.
     SESSION_ENDED: The session of whoever asked has ended.
     """
 
@@ -118,6 +119,7 @@ class RunError(StrEnum):
     INTERRUPTED = "INTERRUPTED"
     MODEL_DOWN = "MODEL_DOWN"
     MODEL_REFUSED = "MODEL_REFUSED"
+    OUT_OF_SIGHT = "OUT_OF_SIGHT"
     SESSION_ENDED = "SESSION_ENDED"
 
 

@@ -41,7 +41,8 @@ async def _order(work: Work, viewer: Viewer, ref: Ref) -> Looked:
 
 
 async def _household(work: Work, viewer: Viewer, ref: Ref) -> Looked:
-    return Looked(ref, (await work.households.one(viewer, ref.id)).name)
+    name = (await work.households.one(viewer, ref.id)).name
+    return Looked(ref, name, tuple(await work.households.members(viewer, ref.id)))
 
 
 async def _instrument(work: Work, viewer: Viewer, ref: Ref) -> Looked:

@@ -24,6 +24,8 @@ from domain.conversations.entities import (
     Run,
     RunError,
     RunStatus,
+    ToolNote,
+    known_of,
     stored,
     stream_of,
 )
@@ -48,6 +50,7 @@ SAYS: Final = {
     RunError.INTERRUPTED: ("The answer was interrupted several times.", "Try again in a moment."),
     RunError.MODEL_DOWN: ("The language model does not answer at present.", "Try again in a few minutes."),
     RunError.MODEL_REFUSED: ("The language model declined to answer this.", "Ask in other words."),
+    RunError.OUT_OF_SIGHT: ("You no longer see a client whom the answer speaks of.", None),
     RunError.SESSION_ENDED: ("The session in which this was asked has ended.", "Sign in and ask again."),
 }
 
@@ -181,7 +184,7 @@ async def end(work: Work, run: Run, error: RunError | None, insight: Insight | N
     ended = msgspec.structs.replace(
         message,
         blocks=content.stored(whole),
-        insight=stored(insight) if insight else message.insight,
+        insight=stored(insight or await _noted(work, run, message)),
         version=message.version + 1,
     )
     await work.messages.change(ended)
@@ -192,6 +195,12 @@ async def end(work: Work, run: Run, error: RunError | None, insight: Insight | N
     work.append(stream_of(run.conversation_id), kind, message.id, ended.version, since=since)
     work.enqueue(seat_next, run.user_id)
     return ended
+
+
+async def _noted(work: Work, run: Run, message: Message) -> Insight:
+    """What is known of an answer that was ended by another hand: the tools that were used for it."""
+    notes = [ToolNote(use.name, use.line, use.failed) for use in await work.runs.uses(run.id)]
+    return msgspec.structs.replace(known_of(message), tools=tuple(notes))
 
 
 def _status(error: RunError | None) -> RunStatus:

@@ -70,9 +70,9 @@ def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[str | None]
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(_plain(cell).replace("\\", "\\\\").replace("|", "\\|") for cell in cells) + " |"
 
 
 def _plain(text: str) -> str:
-    """A text on one line, which is no markup of its own at the line's beginning."""
+    """A text on one line."""
     return " ".join(text.split())

@@ -1,6 +1,6 @@
 """Following conversations: what their events tell, to whom, and until when."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import aclosing
 from typing import Annotated, Final
 from uuid import UUID
@@ -104,9 +104,9 @@ class Conversing(Stream):
         self._seen: frozenset[UUID] = frozenset()
 
     @property
-    def kind(self) -> str:
-        """All conversations are shown alike."""
-        return "conversation"
+    def kind(self) -> Hashable:
+        """Of one session: who takes part, and what was told of, differs between users of alike rights."""
+        return "conversation", self.session
 
     async def _began(self) -> str:
         self._conversation_id = await self._asks()
@@ -119,7 +119,11 @@ class Conversing(Stream):
     async def read(self, context: Context, place: int) -> Batch | None:
         """What follows a place; it ends with NotFound once something is out of sight."""
         news = await context.read(Newsstand.since, self._stream, self._conversation_id, place)
-        if news.in_sight is None or not self._seen <= news.in_sight:
+        if news.in_sight is None:
+            return Batch([], place, NotFound())
+        deleted = any(event.kind == EventKind.CONVERSATION_DELETED for event in news.events)
+        # With a conversation goes what it was about: whoever took part is told of its end.
+        if not deleted and not self._seen <= news.in_sight:
             return Batch([], place, NotFound())
         self._seen = news.in_sight
         return happenings(news) if news.events else None

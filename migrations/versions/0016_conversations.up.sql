@@ -78,7 +78,7 @@ CREATE TABLE runs (
     retry_of UUID,
     CONSTRAINT runs_pkey PRIMARY KEY (id),
     CONSTRAINT runs_status_check CHECK (status IN ('QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED')),
-    CONSTRAINT runs_error_check CHECK (error IN ('CANCELLED', 'INTERNAL', 'INTERRUPTED', 'MODEL_DOWN', 'MODEL_REFUSED', 'SESSION_ENDED')),
+    CONSTRAINT runs_error_check CHECK (error IN ('CANCELLED', 'INTERNAL', 'INTERRUPTED', 'MODEL_DOWN', 'MODEL_REFUSED', 'OUT_OF_SIGHT', 'SESSION_ENDED')),
     CONSTRAINT runs_conversation_id_fkey FOREIGN KEY(conversation_id) REFERENCES conversations (id) ON DELETE CASCADE,
     CONSTRAINT runs_message_id_fkey FOREIGN KEY(message_id) REFERENCES messages (id) ON DELETE CASCADE,
     CONSTRAINT runs_question_id_fkey FOREIGN KEY(question_id) REFERENCES messages (id) ON DELETE CASCADE,
@@ -87,6 +87,7 @@ CREATE TABLE runs (
 );
 CREATE INDEX runs_conversation_id_idx ON runs (conversation_id);
 CREATE INDEX runs_message_id_idx ON runs (message_id);
+CREATE INDEX runs_question_id_idx ON runs (question_id);
 CREATE INDEX runs_open_idx ON runs (user_id, created_at, id) WHERE status in ('QUEUED', 'RUNNING');
 CREATE TABLE tool_uses (
     id UUID NOT NULL,
@@ -284,8 +285,13 @@ begin
     if not exists (select from person_keys where person_id = client and destroyed_at is not null) then
         raise insufficient_privilege using message = 'the client is not erased';
     end if;
+    -- Whatever a conversation about it is called, by hand too.
     update conversation_titles t set title = nothing, message_id = null
-        from message_clients m where m.client_id = client and m.message_id = t.message_id;
+        from message_clients m where m.client_id = client and m.conversation_id = t.id;
+    -- Nobody writes on of it.
+    update runs r set status = 'CANCELLED', error = 'CANCELLED', ended_at = now()
+        from message_clients m
+        where m.client_id = client and m.message_id = r.message_id and r.status in ('QUEUED', 'RUNNING');
     delete from tool_uses u using message_clients m where m.client_id = client and m.message_id = u.message_id;
     delete from run_steps s using message_clients m where m.client_id = client and m.message_id = s.message_id;
     update messages g set blocks = '[]', insight = '{}', words = null, version = version + 1
@@ -318,6 +324,13 @@ begin
 end
 $$;
 
+-- Whether a run was tried again, by whoever takes part: its answer may be about clients whom who asks does not see.
+create function is_retried(run uuid) returns boolean
+    language sql stable security definer set search_path = public, pg_temp as $$
+    select exists (select from runs r where r.retry_of = run)
+        and coalesce(current_setting('steward.user', true), '') <> ''
+$$;
+
 -- Forgets the events of a conversation that was deleted.
 create function forget_conversation(conversation uuid) returns void
     language sql security definer set search_path = public, pg_temp as $$
@@ -336,10 +349,10 @@ create function forget_participants() returns void
         and not exists (select from events e where e.stream = 'conversation:' || p.conversation_id)
 $$;
 revoke execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    open_runs_of(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
+    open_runs_of(uuid), is_retried(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
     forget_participants() from public;
 grant execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
-    open_runs_of(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
+    open_runs_of(uuid), is_retried(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
     forget_participants() to steward_app;
 
 grant select, insert, update, delete on conversations, conversation_participants to steward_app;

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, true
 from sqlalchemy.types import Uuid
 
 from domain.access import Viewer
@@ -29,13 +29,15 @@ OF_MESSAGES: Final = frozenset(
     }
 )
 # Under the policy of clients, each by its key.
+_MENTIONED: Final = (
+    select(message_clients.c.client_id)
+    .where(message_clients.c.conversation_id == bindparam("conversation_id", type_=Uuid))
+    .distinct()
+    .subquery("mentioned")
+)
 IN_SIGHT: Final = (
-    select(func.array_agg(message_clients.c.client_id.distinct()).filter(clients.c.id.is_not(None)))
-    .select_from(
-        participants.outerjoin(
-            message_clients, message_clients.c.conversation_id == participants.c.conversation_id
-        ).outerjoin(clients, clients.c.id == message_clients.c.client_id)
-    )
+    select(func.array_agg(clients.c.id).filter(clients.c.id.is_not(None)))
+    .select_from(participants.outerjoin(_MENTIONED, true()).outerjoin(clients, clients.c.id == _MENTIONED.c.client_id))
     .where(
         participants.c.conversation_id == bindparam("conversation_id", type_=Uuid),
         participants.c.user_id == bindparam("viewer_id", type_=Uuid),

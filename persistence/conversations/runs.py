@@ -35,7 +35,7 @@ ALL_OPEN: Final = (
     .where(IS_OPEN, runs.c.created_at < bindparam("before", type_=MOMENT))
     .order_by(runs.c.id)
 )
-RETRIED: Final = select(runs.c.id).where(runs.c.retry_of == bindparam("run_id", type_=Uuid))
+RETRIED: Final = select(func.is_retried(bindparam("run_id", type_=Uuid)))
 NEXT: Final = (
     select(*columns(Run, runs))
     .where(runs.c.user_id == bindparam("user_id", type_=Uuid), runs.c.status == RunStatus.QUEUED.value)
@@ -120,7 +120,8 @@ class Runs(Repository):
 
     async def is_retried(self, run_id: UUID) -> bool:
         """Whether a run was tried again."""
-        return bool(await self.lent.rows(RETRIED, {"run_id": run_id}))
+        (row,) = await self.lent.rows(RETRIED, {"run_id": run_id})
+        return bool(row[0])
 
     async def next_queued(self, user_id: UUID) -> Run | None:
         """The user's run that has waited for longest, with its lock."""

@@ -169,6 +169,7 @@ runs = table(
     *enum_column("error", RunError, nullable=True),
     Column("retry_of", Uuid, unique=True),
     Index(None, "message_id"),
+    Index(None, "question_id"),
     Index(None, "conversation_id"),
     Index("runs_open_idx", "user_id", "created_at", "id", postgresql_where="status in ('QUEUED', 'RUNNING')"),
 )

@@ -64,6 +64,7 @@ VETTED: Final[Mapping[str, str]] = {
     "forget_steps": "Deletes the steps of an answer that is there.",
     "forget_windows": "As forget_expired.",
     "give_back_to_window": "Counts requests under a key.",
+    "is_retried": "Tells who has signed in whether a run was tried again.",
     "note_use": "Notes that a session is in use.",
     "open_runs": "Tells who has asked how many of its runs have not ended.",
     "open_runs_of": "Tells the owner of a conversation which runs end with it.",
