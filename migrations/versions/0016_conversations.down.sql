@@ -17,7 +17,7 @@ $$;
 alter table event_streams drop column forgotten;
 drop table run_steps, tool_uses, runs, message_clients, conversation_titles, messages, conversation_participants,
     conversations;
-drop function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
+drop function takes_part(uuid), owns_conversation(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
     open_runs_of(uuid), is_retried(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
     forget_participants();
 create or replace function blank_account(person uuid) returns void

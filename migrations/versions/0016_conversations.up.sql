@@ -155,6 +155,15 @@ create function takes_part(conversation uuid) returns boolean
     )
 $$;
 
+-- Whether a conversation is whoever asks's own, who alone says who takes part.
+create function owns_conversation(conversation uuid) returns boolean
+    language sql stable security definer set search_path = public, pg_temp as $$
+    select exists (
+        select from conversations c
+        where c.id = conversation and c.owner_id = nullif(current_setting('steward.user', true), '')::uuid
+    )
+$$;
+
 alter table conversations enable row level security;
 create policy conversations_see on conversations for select using (nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or exists (select from conversation_participants part where part.conversation_id = conversations.id and part.user_id = nullif(current_setting('steward.user', true), '')::uuid));
 create policy conversations_add on conversations for insert with check (owner_id = nullif(current_setting('steward.user', true), '')::uuid);
@@ -162,9 +171,9 @@ create policy conversations_change on conversations for update using (nullif(cur
 create policy conversations_remove on conversations for delete using ((nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or exists (select from conversation_participants part where part.conversation_id = conversations.id and part.user_id = nullif(current_setting('steward.user', true), '')::uuid)) and (nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or exists (select from conversation_participants part where part.conversation_id = conversations.id and part.user_id = nullif(current_setting('steward.user', true), '')::uuid)));
 alter table conversation_participants enable row level security;
 create policy conversation_participants_see on conversation_participants for select using (user_id = nullif(current_setting('steward.user', true), '')::uuid or nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or takes_part(conversation_participants.conversation_id));
-create policy conversation_participants_add on conversation_participants for insert with check (added_by = nullif(current_setting('steward.user', true), '')::uuid and (user_id = nullif(current_setting('steward.user', true), '')::uuid or takes_part(conversation_participants.conversation_id)));
-create policy conversation_participants_change on conversation_participants for update using (user_id = nullif(current_setting('steward.user', true), '')::uuid or nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or takes_part(conversation_participants.conversation_id)) with check (user_id = nullif(current_setting('steward.user', true), '')::uuid or nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or takes_part(conversation_participants.conversation_id));
-create policy conversation_participants_remove on conversation_participants for delete using ((user_id = nullif(current_setting('steward.user', true), '')::uuid or nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or takes_part(conversation_participants.conversation_id)) and (user_id = nullif(current_setting('steward.user', true), '')::uuid or nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or takes_part(conversation_participants.conversation_id)));
+create policy conversation_participants_add on conversation_participants for insert with check (added_by = nullif(current_setting('steward.user', true), '')::uuid and owns_conversation(conversation_participants.conversation_id));
+create policy conversation_participants_change on conversation_participants for update using (user_id = nullif(current_setting('steward.user', true), '')::uuid or nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or takes_part(conversation_participants.conversation_id)) with check (user_id = nullif(current_setting('steward.user', true), '')::uuid or nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or owns_conversation(conversation_participants.conversation_id));
+create policy conversation_participants_remove on conversation_participants for delete using ((user_id = nullif(current_setting('steward.user', true), '')::uuid or nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or takes_part(conversation_participants.conversation_id)) and (user_id = nullif(current_setting('steward.user', true), '')::uuid or nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or owns_conversation(conversation_participants.conversation_id)));
 alter table messages enable row level security;
 create policy messages_see on messages for select using (nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or (nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or exists (select from conversation_participants part where part.conversation_id = messages.conversation_id and part.user_id = nullif(current_setting('steward.user', true), '')::uuid)) and not exists (select from message_clients mention where mention.message_id = messages.id and not exists (select from clients where clients.id = mention.client_id)));
 create policy messages_add on messages for insert with check (nullif(current_setting('steward.user', true), '')::uuid = '00000000-0000-0000-0000-000000000000' or exists (select from conversation_participants part where part.conversation_id = messages.conversation_id and part.user_id = nullif(current_setting('steward.user', true), '')::uuid));
@@ -348,10 +357,12 @@ create function forget_participants() returns void
     where not exists (select from conversations c where c.id = p.conversation_id)
         and not exists (select from events e where e.stream = 'conversation:' || p.conversation_id)
 $$;
-revoke execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
+revoke execute on function takes_part(uuid), owns_conversation(uuid), sees_all(uuid, uuid[], timestamptz),
+    search_messages(tsquery), open_runs(uuid),
     open_runs_of(uuid), is_retried(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
     forget_participants() from public;
-grant execute on function takes_part(uuid), sees_all(uuid, uuid[], timestamptz), search_messages(tsquery), open_runs(uuid),
+grant execute on function takes_part(uuid), owns_conversation(uuid), sees_all(uuid, uuid[], timestamptz),
+    search_messages(tsquery), open_runs(uuid),
     open_runs_of(uuid), is_retried(uuid), blank_messages(uuid, text), forget_steps(uuid), forget_conversation(uuid),
     forget_participants() to steward_app;
 

@@ -93,8 +93,8 @@ participants = table(
     "conversation_participants",
     Scope(
         see=f"user_id = {USER} or {FIRM} or takes_part({OWN}.conversation_id)",
-        add=f"added_by = {USER} and (user_id = {USER} or takes_part({OWN}.conversation_id))",
-        change=f"user_id = {USER} or {FIRM} or takes_part({OWN}.conversation_id)",
+        add=f"added_by = {USER} and owns_conversation({OWN}.conversation_id)",
+        change=f"user_id = {USER} or {FIRM} or owns_conversation({OWN}.conversation_id)",
         predicate=_everyone,
     ),
     Column("id", Uuid, primary_key=True),

@@ -69,6 +69,7 @@ VETTED: Final[Mapping[str, str]] = {
     "open_runs": "Tells who has asked how many of its runs have not ended.",
     "open_runs_of": "Tells the owner of a conversation which runs end with it.",
     "search_messages": "Tells of messages in conversations that who asks takes part in.",
+    "owns_conversation": "Tells whether a conversation is one's own.",
     "seal_audit": "Seals rows of the trail, and changes none.",
     "sees_all": "Tells who has signed in whether somebody sees some clients.",
     "session_stands": "Tells whether a session stands, before there is a viewer.",

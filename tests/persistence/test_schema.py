@@ -55,7 +55,10 @@ order by 1
 
 
 # What a policy calls is the migrations' own: here only its name stands in the condition.
-ASKED_BY_POLICIES = ("takes_part(conversation uuid) returns boolean",)
+ASKED_BY_POLICIES = (
+    "owns_conversation(conversation uuid) returns boolean",
+    "takes_part(conversation uuid) returns boolean",
+)
 
 
 @pytest.fixture

@@ -1,0 +1,102 @@
+"""What becomes of a conversation when whoever asked loses the sight of a client, and what it is about at all."""
+
+from domain.access import Role
+from domain.office import RUNS
+from graph.context import Services
+from graph.ids import id_of
+from tests.factories import people
+from tests.factories.firm import Make
+from tests.support.gql import Gql
+from tests.support.language_model import LanguageModel, Want, says, wants
+from tests.support.served import Served, socket_to
+from tests.support.talking import FOLLOW, answered_by, cursor_of, message, run_of, say, talk, until_end
+from tests.support.worker import drained
+
+MOST_ROUNDS = 8
+
+
+async def test_a_run_whose_asker_sees_its_client_no_longer_ends_at_once(
+    make: Make, gql: Gql, services: Services
+) -> None:
+    advisor, admin = await make.advisor(), await make.user(Role.ADMIN)
+    assert advisor.book
+    client = await make.client(advisor.book)
+    sent = await say(gql, advisor, "How much cash?", context={"nodeIds": [id_of(client)]})
+    moved = {"clientId": id_of(client), "bookId": id_of(await make.book()), "version": client.version}
+    assert (await gql.as_(admin).change("moveClient", "client { id }", **moved))["userErrors"] == []
+    await drained(services, RUNS)
+    row = await make.connection.fetchrow("select status, error, attempt from runs")
+    assert tuple(row or ()) == ("FAILED", "OUT_OF_SIGHT", 1)
+    assert await message(gql, advisor, sent["answer"]["id"]) is None
+
+
+async def test_who_deletes_what_was_about_a_client_tells_so(
+    make: Make, gql: Gql, live: Served, services: Services
+) -> None:
+    advisor = await make.advisor()
+    assert advisor.book
+    client = await make.client(advisor.book)
+    sent = await say(gql, advisor, "How much cash?", context={"nodeIds": [id_of(client)]})
+    await drained(services, RUNS)
+    conversation = sent["conversation"]["id"]
+    async with socket_to(live, advisor.token) as socket:
+        await socket.subscribe(FOLLOW, conversation=conversation, after=await cursor_of(gql, advisor, conversation))
+        payload = await gql.as_(advisor).change("deleteConversation", "deletedId", conversationId=conversation)
+        assert payload == {"deletedId": conversation, "userErrors": []}
+        told = (await socket.next())["conversationEvents"]
+        assert (told["__typename"], told["conversationId"]) == ("ConversationDeleted", conversation)
+
+
+async def test_a_model_that_calls_what_nobody_offers_is_not_heeded_for_ever(
+    make: Make, gql: Gql, services: Services
+) -> None:
+    advisor = await make.advisor()
+    server = LanguageModel(*[wants(Want("find_client", {"text": "Meera"}))] * (MOST_ROUNDS + 3), says("So."))
+    sent = await say(gql, advisor, "Who is Meera?")
+    async with answered_by(services, server) as answering:
+        await drained(answering, RUNS)
+    answer = await message(gql, advisor, sent["answer"]["id"])
+    assert answer["run"]["status"] == "COMPLETED"
+    assert len(answer["toolsUsed"]) == MOST_ROUNDS
+    assert len(server.asked) == MOST_ROUNDS + 1
+
+
+async def test_what_is_said_of_a_household_is_about_its_members(
+    make: Make, gql: Gql, live: Served, services: Services
+) -> None:
+    owner, colleague = await make.advisor(), await make.advisor()
+    assert owner.book
+    home = await people.household(make, owner.book, name="Rao family")
+    await make.client(owner.book, household_id=home.id)
+    conversation = await talk(gql, owner, mode="GROUP")
+    shared = {"conversationId": conversation, "userId": colleague.id}
+    assert (await gql.as_(owner).change("shareConversation", "conversation { id }", **shared))["userErrors"] == []
+    cursor = await cursor_of(gql, owner, conversation)
+    given = {"conversationId": conversation, "context": {"nodeIds": [id_of(home)]}}
+    sent = await say(gql, owner, "Hello, who are they?", **given)
+    await drained(services, RUNS)
+    async with socket_to(live, owner.token) as socket:
+        await socket.subscribe(FOLLOW, conversation=conversation, after=cursor)
+        assert sent["answer"]["id"] in (await until_end(socket)).whole
+    for each in (sent["message"]["id"], sent["answer"]["id"]):
+        assert await message(gql, owner, each)
+        assert await message(gql, colleague, each) is None
+
+
+async def test_what_was_looked_up_is_known_of_a_cancelled_answer_too(make: Make, gql: Gql) -> None:
+    advisor = await make.advisor()
+    sent = await say(gql, advisor, "Who is Meera?")
+    await make.connection.execute(
+        """
+        insert into tool_uses (
+            id, run_id, message_id, round, position, block, said, call_id, name, arguments, line, facts, failed, used_at
+        )
+        select gen_random_uuid(), id, message_id, 0, 0, 0, '', 'a', 'cash', '{}', 'Looking', '{}', false, now()
+        from runs
+        """
+    )
+    cancelled = await gql.as_(advisor).change("cancelRun", "run { status }", runId=sent["run"]["id"])
+    assert cancelled == {"run": {"status": "CANCELLED"}, "userErrors": []}
+    answer = await message(gql, advisor, sent["answer"]["id"])
+    assert answer["toolsUsed"] == [{"name": "cash", "line": "Looking", "failed": False}]
+    assert (await run_of(gql, advisor, sent["run"]["id"]))["status"] == "CANCELLED"
