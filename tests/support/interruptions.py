@@ -257,6 +257,6 @@ def summary(clients: Sequence[Client], killed: Killed) -> str:
     return (
         f"{len(clients)} runs, {sum(client.cuts for client in clients)} sockets cut, one server killed: "
         f"{len(killed.runs)} runs were under way, {killed.again} of them were taken up again, the last after "
-        f"{killed.taken:.1f} s, and all had ended after {killed.ended:.1f} s; {whole} clients heard every word as a delta, "
-        "the others the end of it as the message"
+        f"{killed.taken:.1f} s, and all had ended after {killed.ended:.1f} s; {whole} clients heard every word as "
+        "a delta, the others the end of it as the message"
     )
