@@ -36,7 +36,7 @@ ELECTION: Final = 7_839_274
 # pgqueuer looks for further jobs when so many of this process are done, or every tenth of a second.
 AT_ONCE: Final = 20
 LONGEST_PAUSE: Final = 30.0
-# By whichever worker.
+# To whichever worker of this version.
 KNOWN: Final = tuple(map(job_name, (*JOBS, *RUNS)))
 
 
@@ -222,7 +222,7 @@ class Worker:
             if self._elected and not await self._won(connection):
                 return
             store = queue.queries(connection)
-            for name, count in await queue.unknown(store, KNOWN):
+            for name, count in await queue.unknown(store, [*KNOWN, *self._jobs]):
                 log.warning("%d of %s wait, a job that this version does not know", count, name)
             await self._work(store)
 
