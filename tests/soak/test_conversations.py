@@ -46,6 +46,6 @@ async def test_no_word_is_lost_or_repeated_and_no_tool_used_twice(
         again = await check_stored(make, clients)
     for client in clients:
         check_heard(client)
-    print(summary(clients, again, killed))  # noqa: T201 - shown by `pytest -s`
+    print(summary(clients, killed))  # noqa: T201 - shown by `pytest -s`
     assert again > 0
     assert sum(client.cuts for client in clients) > RUNS // 2

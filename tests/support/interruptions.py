@@ -39,8 +39,8 @@ SEND: Final = f"""mutation ($input: SendMessageInput!) {{
     sendMessage(input: $input) {{ {SENT} userErrors {{ code }} }}
 }}"""
 START: Final = "mutation { startConversation(input: {}) { conversation { id eventsCursor } } }"
-RUNNING: Final = "select id from runs where status = 'RUNNING' and started_at is not null"
-STILL: Final = "select count(*) from runs where id = any($1) and status in ('QUEUED', 'RUNNING')"
+RUNNING: Final = "select id, attempt from runs where status = 'RUNNING' and started_at is not null"
+STILL: Final = "select id, attempt, status in ('QUEUED', 'RUNNING') as open from runs where id = any($1)"
 RUNS: Final = """
 select r.id, r.message_id, r.status, r.attempt, q.blocks as question, a.blocks as answer,
     array(select t.name from tool_uses t where t.run_id = r.id order by t.round, t.position) as tools,
@@ -50,10 +50,15 @@ from runs r join messages q on q.id = r.question_id join messages a on a.id = r.
 
 
 class Killed(msgspec.Struct, frozen=True):
-    """What a kill has left behind: the runs that were under way, and the seconds until all of them had ended."""
+    """What a kill has left behind: the runs that were under way, how many of them were taken up again, and when.
+
+    `taken` is the seconds until the last of these was taken up, `ended` until all had ended.
+    """
 
     runs: list[UUID]
-    seconds: float
+    again: int
+    taken: float
+    ended: float
 
 
 class Servers:
@@ -86,15 +91,21 @@ class Servers:
         connection = self._make.connection
         os.kill(self.running[0].pid, signal.SIGKILL)
         began = time.monotonic()
-        found = [row[0] for row in await connection.fetch(RUNNING)]
+        found = {row["id"]: row["attempt"] for row in await connection.fetch(RUNNING)}
         del self.running[0]
         starting = asyncio.create_task(self.start())
+        taken: dict[UUID, float] = {}
+        open_now = True
         async with asyncio.timeout(PATIENCE):
-            while await connection.fetchval(STILL, found):  # noqa: ASYNC110 - the database sets no event
+            while open_now:
+                rows = await connection.fetch(STILL, list(found))
+                for row in (row for row in rows if row["attempt"] > found[row["id"]]):
+                    taken.setdefault(row["id"], time.monotonic() - began)
+                open_now = any(row["open"] for row in rows)
                 await asyncio.sleep(0.1)
-        took = time.monotonic() - began
+        ended = time.monotonic() - began
         await starting
-        return Killed(found, took)
+        return Killed(list(found), len(taken), max(taken.values(), default=0.0), ended)
 
 
 @asynccontextmanager
@@ -236,7 +247,7 @@ async def check_stored(make: Make, clients: Sequence[Client]) -> int:
     return sum(row["attempt"] > 1 for row in rows.values())
 
 
-def summary(clients: Sequence[Client], again: int, killed: Killed) -> str:
+def summary(clients: Sequence[Client], killed: Killed) -> str:
     """What came of it, in a sentence."""
     whole = sum(
         client.heard.text_of(client.answer)
@@ -245,6 +256,7 @@ def summary(clients: Sequence[Client], again: int, killed: Killed) -> str:
     )
     return (
         f"{len(clients)} runs, {sum(client.cuts for client in clients)} sockets cut, one server killed: "
-        f"{len(killed.runs)} runs were under way, {again} were taken up again, and all of them had ended after "
-        f"{killed.seconds:.1f} s; {whole} clients heard every word as a delta, the others the end of it as the message"
+        f"{len(killed.runs)} runs were under way, {killed.again} of them were taken up again, the last after "
+        f"{killed.taken:.1f} s, and all had ended after {killed.ended:.1f} s; {whole} clients heard every word as "
+        "a delta, the others the end of it as the message"
     )
