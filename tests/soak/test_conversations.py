@@ -48,4 +48,5 @@ async def test_no_word_is_lost_or_repeated_and_no_tool_used_twice(
         check_heard(client)
     print(summary(clients, killed))  # noqa: T201 - shown by `pytest -s`
     assert again > 0
-    assert sum(client.cuts for client in clients) > RUNS // 2
+    # The quicker the answers, the fewer are cut.
+    assert sum(client.cuts for client in clients) > RUNS // 5
