@@ -33,4 +33,5 @@ async def test_answers_go_on_when_sockets_are_cut_and_a_server_is_killed(
     print(summary(clients, killed))  # noqa: T201 - shown by `pytest -s`
     assert killed.runs
     assert again > 0
-    assert sum(client.cuts for client in clients) > len(clients) // 2
+    # The quicker the answers, the fewer are cut.
+    assert sum(client.cuts for client in clients) > len(clients) // 8
