@@ -10,38 +10,35 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import msgspec
 
-from domain.access import Role, Viewer
+from domain.access import Viewer
 from domain.assistant.models import Ask, Call, Focus, Line, Model, ModelDown, ModelRefused, Speaker, Spent, Text
-from domain.assistant.tools import Found, ToolFailed
-from domain.assistant.tools.registry import TOOLS, line_of, look_up, spec_of
-from domain.audit import Trace
+from domain.assistant.telling import Nib, Pen, Telling
+from domain.assistant.tool_use import use_tool
+from domain.assistant.tools import ToolFailed
+from domain.assistant.tools.registry import TOOLS, line_of, spec_of
 from domain.conversations import blocks as content
 from domain.conversations import runs
 from domain.conversations.entities import (
-    GENERAL,
     AgentState,
-    EventKind,
     Insight,
     Message,
     Run,
     RunError,
-    ToolNote,
     ToolUse,
     Usage,
     known_of,
-    stream_of,
+    notes_of,
     utf16,
 )
 from domain.conversations.looking import still_there
 from domain.conversations.runs import RunLost, held
 from domain.errors import Fault, NotFound, Unauthenticated, Unavailable
 from domain.jobs import Office
-from domain.refs import Ref
 from domain.text import storable
 from domain.work import Work
 
@@ -51,48 +48,12 @@ log = logging.getLogger("steward.assistant")
 MOST_ROUNDS: Final = 8
 MOST_CALLS: Final = 8
 MOST_EARLIER: Final = 100
-# Of the clients that an auditor has had looked up at once.
-MOST_NAMED: Final = 100
 SPECS: Final = tuple(map(spec_of, TOOLS))
 ENDS: Final = {
     Unauthenticated: RunError.SESSION_ENDED,
     ModelDown: RunError.MODEL_DOWN,
     ModelRefused: RunError.MODEL_REFUSED,
 }
-_JSON: Final = msgspec.json.Encoder(decimal_format="string")
-
-
-class Telling(msgspec.Struct, frozen=True):
-    """Something that followers of a run are told: some words of a block, or what an agent is doing.
-
-    `start` is where the words begin in the block's text, in UTF-16 units.
-    """
-
-    block: int
-    text: str
-    start: int = 0
-    state: AgentState | None = None
-    agent: str = GENERAL
-
-
-class Nib(Protocol):
-    """What writes the steps of one run into the log, in the attempt that is worked on."""
-
-    def write(self, telling: Telling) -> None:
-        """Have it told soon; words of the same block that wait are told together. Raises as `written`."""
-        ...
-
-    async def written(self) -> None:
-        """Wait until all is in the log. Raises RunLost, and Unavailable."""
-        ...
-
-
-class Pen(Protocol):
-    """What writes the steps of all runs of a process, in batches."""
-
-    def of(self, run: Run) -> Nib:
-        """What writes the steps of a run."""
-        ...
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -136,58 +97,6 @@ async def survey(work: Work, viewer: Viewer, run: Run) -> Situation:
     )
 
 
-async def use_tool(work: Work, viewer: Viewer, run: Run, use: ToolUse) -> tuple[ToolUse, int]:
-    """Call a tool and store what came of it, once; gives it, and how many blocks the answer has by then.
-
-    In one transaction, so that a tool that was called has been noted. Raises RunLost.
-    """
-    await held(work, run)
-    message = await work.messages.known(run.message_id)
-    found = await _found(work, viewer, use)
-    failed = isinstance(found, ToolFailed)
-    used = msgspec.structs.replace(use, facts=_facts(found), failed=failed, used_at=work.now)
-    await work.runs.use(used)
-    if viewer.role is Role.AUDITOR:
-        work.trace(_read_by_auditor(use, found))
-    # Before anything that is said of them: a failure too may name clients.
-    await work.messages.mention(message, found.clients)
-    await _ask_about(work, run, found)
-    added = () if isinstance(found, ToolFailed) else found.blocks
-    if not added:
-        return used, len(content.read(message.blocks))
-    whole = [*await runs.settled(work, message), *added]
-    await work.messages.change(msgspec.structs.replace(message, blocks=content.stored(whole)))
-    for place in range(len(whole) - len(added), len(whole)):
-        work.append(stream_of(run.conversation_id), EventKind.BLOCK_ADDED, message.id, place)
-    return used, len(whole)
-
-
-def _read_by_auditor(use: ToolUse, found: Found | ToolFailed) -> Trace:
-    """What an auditor has had looked up, as its other reads are noted."""
-    ids = [str(Ref("client", each)) for each in sorted(found.clients)[:MOST_NAMED]]
-    return Trace("audit.read", "Tool", facts={"operation": use.name, "type": "tool", "fields": [], "ids": ids})
-
-
-async def _ask_about(work: Work, run: Run, found: Found | ToolFailed) -> None:
-    """Note whom the question turns out to be about: its words name them."""
-    focus = () if isinstance(found, ToolFailed) else found.focus
-    named = {each.ref.id for each in focus if each.ref.kind == "client"} & set(found.clients)
-    if named:
-        await work.messages.mention(await work.messages.known(run.question_id), named)
-
-
-async def _found(work: Work, viewer: Viewer, use: ToolUse) -> Found | ToolFailed:
-    """What a tool has found, or why it has not."""
-    try:
-        return await look_up(work, viewer, Call(use.call_id, use.name, use.arguments))
-    except ToolFailed as failure:
-        return failure
-
-
-def _facts(found: Found | ToolFailed) -> str:
-    return found.message if isinstance(found, ToolFailed) else _JSON.encode(found.facts).decode()
-
-
 def _line(call: Call) -> str:
     """What is being looked up, whatever the arguments are like."""
     try:
@@ -217,8 +126,7 @@ class Answering:
     def insight(self) -> Insight:
         """What is known of the answer for good."""
         before = known_of(self._situation.answer)
-        notes = tuple(ToolNote(use.name, use.line, use.failed) for use in self._uses)
-        return msgspec.structs.replace(before, tools=notes, usage=_usage(self._spent))
+        return msgspec.structs.replace(before, tools=notes_of(self._uses), usage=_usage(self._spent))
 
     async def go(self) -> None:
         """Ask, tell and call until the model has nothing more to say. Raises ModelDown, ModelRefused, RunLost."""

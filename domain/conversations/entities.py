@@ -1,5 +1,6 @@
 """Conversations, who takes part in them, their messages, and the runs that answer."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -304,6 +305,11 @@ class Step(Entity, frozen=True):
     block: int
     start: int
     text: str
+
+
+def notes_of(uses: Sequence[ToolUse]) -> tuple[ToolNote, ...]:
+    """What is told of the tools that were used for an answer."""
+    return tuple(ToolNote(use.name, use.line, use.failed) for use in uses)
 
 
 class OpenText(msgspec.Struct, frozen=True):

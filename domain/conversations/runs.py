@@ -24,8 +24,8 @@ from domain.conversations.entities import (
     Run,
     RunError,
     RunStatus,
-    ToolNote,
     known_of,
+    notes_of,
     stored,
     stream_of,
 )
@@ -199,8 +199,7 @@ async def end(work: Work, run: Run, error: RunError | None, insight: Insight | N
 
 async def _noted(work: Work, run: Run, message: Message) -> Insight:
     """What is known of an answer that was ended by another hand: the tools that were used for it."""
-    notes = [ToolNote(use.name, use.line, use.failed) for use in await work.runs.uses(run.id)]
-    return msgspec.structs.replace(known_of(message), tools=tuple(notes))
+    return msgspec.structs.replace(known_of(message), tools=notes_of(await work.runs.uses(run.id)))
 
 
 def _status(error: RunError | None) -> RunStatus:

@@ -1,7 +1,7 @@
 """Changing conversations: started, written in, shared, renamed, archived and deleted."""
 
 from collections.abc import Sequence
-from typing import Any
+from uuid import UUID
 
 import strawberry
 from strawberry import ID
@@ -205,7 +205,7 @@ def _refs(node_ids: Sequence[ID]) -> list[Ref]:
     return [Ref(*split(each, f"input.context.nodeIds.{at}")) for at, each in enumerate(node_ids)]
 
 
-def _conversation(given: ID) -> Any:
+def _conversation(given: ID) -> UUID:
     return decode(given, "conversation", "input.conversationId")
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from domain.access import SYSTEM
-from domain.assistant.answering import Telling
+from domain.assistant.telling import Telling
 from domain.clock import Clock
 from domain.conversations.entities import EventKind, Run, stream_of
 from domain.conversations.runs import RunLost
@@ -69,7 +69,7 @@ select id, attempt from alive
 
 
 class Nib:
-    """What writes the steps of one run, in the attempt that is worked on: `domain.assistant.answering.Nib`."""
+    """What writes the steps of one run, in the attempt that is worked on: `domain.assistant.telling.Nib`."""
 
     def __init__(self, pen: "Pen", run: Run) -> None:
         self.run = run
@@ -102,7 +102,7 @@ class Nib:
 
 
 class Pen:
-    """What writes the steps of all runs of a process: `domain.assistant.answering.Pen`."""
+    """What writes the steps of all runs of a process: `domain.assistant.telling.Pen`."""
 
     def __init__(self, database: Database, bell: Bell, clock: Clock) -> None:
         self._database = database

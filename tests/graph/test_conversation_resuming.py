@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain.assistant.answering import Telling, use_tool
+from domain.assistant.telling import Telling
+from domain.assistant.tool_use import use_tool
 from domain.conversations import runs
 from domain.conversations.entities import Run
 from domain.conversations.runs import MOST_ATTEMPTS, RunLost

@@ -3,13 +3,13 @@
 from domain.access import Role
 from domain.office import RUNS
 from graph.context import Services
-from graph.ids import id_of
+from graph.ids import decode, id_of
 from tests.factories import people
 from tests.factories.firm import Make
 from tests.support.gql import Gql
 from tests.support.language_model import LanguageModel, Want, says, wants
 from tests.support.served import Served, socket_to
-from tests.support.talking import FOLLOW, answered_by, cursor_of, message, run_of, say, talk, until_end
+from tests.support.talking import FOLLOW, answered_by, cursor_of, message, refusals, run_of, say, share, talk, until_end
 from tests.support.worker import drained
 
 MOST_ROUNDS = 8
@@ -69,8 +69,7 @@ async def test_what_is_said_of_a_household_is_about_its_members(
     home = await people.household(make, owner.book, name="Rao family")
     await make.client(owner.book, household_id=home.id)
     conversation = await talk(gql, owner, mode="GROUP")
-    shared = {"conversationId": conversation, "userId": colleague.id}
-    assert (await gql.as_(owner).change("shareConversation", "conversation { id }", **shared))["userErrors"] == []
+    await share(gql, owner, conversation, colleague)
     cursor = await cursor_of(gql, owner, conversation)
     given = {"conversationId": conversation, "context": {"nodeIds": [id_of(home)]}}
     sent = await say(gql, owner, "Hello, who are they?", **given)
@@ -100,3 +99,21 @@ async def test_what_was_looked_up_is_known_of_a_cancelled_answer_too(make: Make,
     answer = await message(gql, advisor, sent["answer"]["id"])
     assert answer["toolsUsed"] == [{"name": "cash", "line": "Looking", "failed": False}]
     assert (await run_of(gql, advisor, sent["run"]["id"]))["status"] == "CANCELLED"
+
+
+async def test_who_does_not_see_that_a_run_was_tried_again_is_told_so(make: Make, gql: Gql) -> None:
+    owner, colleague = await make.advisor(), await make.advisor()
+    assert owner.book
+    client = await make.client(owner.book)
+    conversation = await talk(gql, owner, mode="GROUP")
+    await share(gql, owner, conversation, colleague)
+    failed = (await say(gql, owner, "Hello?", conversationId=conversation))["run"]["id"]
+    await gql.as_(owner).change("cancelRun", "run { id }", runId=failed)
+    again = await gql.as_(owner).change("retryRun", "answer { id }", runId=failed)
+    hidden = again["answer"]["id"]
+    note = "insert into message_clients (conversation_id, message_id, client_id) values ($1, $2, $3)"
+    ids = decode(conversation, "conversation", "id"), decode(hidden, "message", "id")
+    await make.connection.execute(note, *ids, client.id)
+    assert await message(gql, colleague, hidden) is None
+    refused = await gql.as_(colleague).change("retryRun", "answer { id }", runId=failed)
+    assert refusals(refused) == [("RUN_NOT_FAILED", ["input", "runId"])]
