@@ -5,7 +5,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import Final
 
 from prometheus_client import (
@@ -27,6 +27,7 @@ from starlette.types import Scope
 
 from domain.errors import ErrorCode
 from graph.running import Running
+from graph.tallies import Spread, Tally
 from persistence.connections import Pooled
 
 # Beyond these an operation is counted as `other`: its name is its client's choice, and each would be a series.
@@ -56,33 +57,24 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._describe_requests()
-        self._remember_labels()
         self._describe_live()
         self._describe_database()
 
     def _describe_requests(self) -> None:
-        counter, histogram = self._counter, self._histogram
-        self.requests = counter("requests", "HTTP requests answered.", "method", "status")
-        self.request_seconds = histogram("request_seconds", "Time to answer an HTTP request.", SECONDS, "method")
-        self.operations = counter("operations", "Operations done, on all transports.", "operation", "type", "outcome")
-        self.operation_seconds = histogram(
+        tally, spread = self._tally, self._spread
+        self.requests = tally("requests", "HTTP requests answered.", "method", "status")
+        self.request_seconds = spread("request_seconds", "Time to answer an HTTP request.", SECONDS, "method")
+        self.operations = tally("operations", "Operations done, on all transports.", "operation", "type", "outcome")
+        self.operation_seconds = spread(
             "operation_seconds", "Time of a query or a mutation.", SECONDS, "operation", "type"
         )
-        self.operation_statements = histogram(
+        self.operation_statements = spread(
             "operation_statements", "Statements of a query or a mutation.", STATEMENTS, "type"
         )
-        self.errors = counter("errors", "Errors answered, by their code.", "code")
+        self.errors = self._counter("errors", "Errors answered, by their code.", "code")
         for code in ErrorCode:
             # There from the first on, so that an alarm can tell none from not known.
             self.errors.labels(code.value)
-
-    def _remember_labels(self) -> None:
-        # For what each request counts: the library's own way from labels to what they name costs more than to count.
-        self._requests = cache(self.requests.labels)
-        self._request_seconds = cache(self.request_seconds.labels)
-        self._operations = cache(self.operations.labels)
-        self._operation_seconds = cache(self.operation_seconds.labels)
-        self._operation_statements = cache(self.operation_statements.labels)
 
     def _describe_live(self) -> None:
         counter, gauge = self._counter, self._gauge
@@ -96,12 +88,18 @@ class Metrics:
         self.job_seconds = self._histogram("job_seconds", "Time of an attempt at a job.", SECONDS, "job")
 
     def _describe_database(self) -> None:
-        self.statements = self._counter("statements", "Statements that repositories have run.")
-        self.pool_wait = self._histogram("pool_wait_seconds", "Wait for a connection of the pool.", WAITS)
+        self.statements = self._tally("statements", "Statements that repositories have run.")
+        self.pool_wait = self._spread("pool_wait_seconds", "Wait for a connection of the pool.", WAITS)
         self.pool = self._gauge("pool_connections", "Connections of the pool: in use, idle, and at most.", "state")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"steward_{name}", text, labels, registry=self.registry)
+
+    def _tally(self, name: str, text: str, *labels: str) -> Tally:
+        return Tally(self.registry, f"steward_{name}", text, *labels)
+
+    def _spread(self, name: str, text: str, bounds: tuple[float, ...], *labels: str) -> Spread:
+        return Spread(self.registry, f"steward_{name}", text, bounds, *labels)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"steward_{name}", text, labels, registry=self.registry)
@@ -112,9 +110,9 @@ class Metrics:
     def answered(self, method: str, running: Running, seconds: float) -> None:
         """Count an HTTP request that has taken so long, and the operation that it asked for."""
         method = method if method in METHODS else OTHER
-        self._requests(method, str(running.status or "none")).inc()
+        self.requests.inc(method, str(running.status or "none"))
         if running.kind != "subscription":
-            self._request_seconds(method).observe(seconds)
+            self.request_seconds.observe(seconds, method)
         self.done(running, seconds)
 
     def done(self, running: Running, seconds: float) -> None:
@@ -124,10 +122,10 @@ class Metrics:
         if not running.asked:
             return
         name, kind = self._name(running), running.kind
-        self._operations(name, kind, "failed" if running.codes else "answered").inc()
+        self.operations.inc(name, kind, "failed" if running.codes else "answered")
         if kind != "subscription":
-            self._operation_seconds(name, kind).observe(seconds)
-            self._operation_statements(kind).observe(running.statements)
+            self.operation_seconds.observe(seconds, name, kind)
+            self.operation_statements.observe(running.statements, kind)
 
     def _name(self, running: Running) -> str:
         """The operation's name as a label: only what users have run makes a new one, and only so many of them do."""
