@@ -3,8 +3,19 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from persistence.embedded import EmbeddedServer
-from tests.support.interruptions import Client, check_heard, check_stored, growing, serving, summary, users_of
+from tests.support.interruptions import (
+    MODELS,
+    Client,
+    check_heard,
+    check_stored,
+    growing,
+    serving,
+    summary,
+    users_of,
+)
 
 USERS = 4
 # A user has five runs under way at most.
@@ -13,10 +24,11 @@ EACH = 4
 AT_ONCE = "10"
 
 
+@pytest.mark.parametrize("model", MODELS)
 async def test_answers_go_on_when_sockets_are_cut_and_a_server_is_killed(
-    tmp_path: Path, database_url: str, cluster: EmbeddedServer
+    tmp_path: Path, database_url: str, cluster: EmbeddedServer, model: str
 ) -> None:
-    async with serving(tmp_path, Path(cluster.home), database_url, RUNS_AT_ONCE=AT_ONCE) as (servers, make):
+    async with serving(tmp_path, Path(cluster.home), database_url, model, RUNS_AT_ONCE=AT_ONCE) as (servers, make):
         users = await users_of(make, USERS)
         clients = [
             Client(servers, user, f"{number} {each}", asks=each % 2 == 0)

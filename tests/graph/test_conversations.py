@@ -1,5 +1,6 @@
-"""Conversations: what is said, and how the answer grows."""
+"""Conversations: what is said, and how the answer grows; the same of the embedded model and of one at an endpoint."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,16 +10,28 @@ from domain.office import RUNS
 from graph.context import Services
 from tests.factories.firm import Make
 from tests.support.gql import Gql
+from tests.support.interruptions import EMBEDDED, MODELS, QUESTION, TOOLS
+from tests.support.language_model import Imitating
 from tests.support.served import Served, socket_to
-from tests.support.talking import ASK, FOLLOW, message, say, until_end
+from tests.support.talking import ASK, FOLLOW, answered_by, message, say, until_end
 from tests.support.worker import drained, working
 
 
-async def test_an_answer_grows_before_ones_eyes(make: Make, gql: Gql, live: Served, services: Services) -> None:
+@pytest.fixture(params=MODELS)
+async def answering(services: Services, request: pytest.FixtureRequest) -> AsyncIterator[Services]:
+    """The services, with either model."""
+    if request.param == EMBEDDED:
+        yield services
+        return
+    async with answered_by(services, Imitating()) as answering:
+        yield answering
+
+
+async def test_an_answer_grows_before_ones_eyes(make: Make, gql: Gql, live: Served, answering: Services) -> None:
     advisor = await make.advisor(clients=2)
     started = await gql.as_(advisor).change("startConversation", "conversation { id title eventsCursor }")
     conversation = started["conversation"]
-    async with working(services, RUNS), socket_to(live, advisor.token) as socket:
+    async with working(answering, RUNS), socket_to(live, advisor.token) as socket:
         await socket.subscribe(FOLLOW, conversation=conversation["id"], after=conversation["eventsCursor"])
         sent = await say(gql, advisor, "What can you do?", conversationId=conversation["id"])
         assert sent["answer"]["blocks"] == []
@@ -32,10 +45,28 @@ async def test_an_answer_grows_before_ones_eyes(make: Make, gql: Gql, live: Serv
     assert told["run"]["status"] == "COMPLETED"
 
 
-async def test_asking_is_sending_and_following_in_one(make: Make, live: Served, services: Services) -> None:
+async def test_it_looks_things_up_and_tells_what_it_has_found(
+    make: Make, gql: Gql, live: Served, answering: Services
+) -> None:
+    advisor = await make.advisor()
+    assert advisor.book
+    await make.portfolio(await make.client(advisor.book, name="Vikram Rao"), name="Growth")
+    async with working(answering, RUNS), socket_to(live, advisor.token) as socket:
+        await socket.subscribe(ASK, input={"content": QUESTION, "idempotencyKey": "once"})
+        heard = await until_end(socket, "ask")
+    (answer,) = heard.whole
+    assert [tool["name"] for tool in heard.whole[answer]["toolsUsed"]] == list(TOOLS)
+    assert heard.agrees(answer)
+    assert "BlockAdded" in heard.kinds
+    assert heard.text_of(answer) == "".join(block.get("text", "") for block in heard.whole[answer]["blocks"])
+    assert "Vikram Rao" in heard.text_of(answer)
+    assert await message(gql, advisor, answer) == heard.whole[answer]
+
+
+async def test_asking_is_sending_and_following_in_one(make: Make, live: Served, answering: Services) -> None:
     advisor = await make.advisor(clients=2)
     given = {"content": "What can you do?", "idempotencyKey": "once"}
-    async with working(services, RUNS), socket_to(live, advisor.token) as socket:
+    async with working(answering, RUNS), socket_to(live, advisor.token) as socket:
         await socket.subscribe(ASK, input=given)
         first = await until_end(socket, "ask")
         assert (await socket.receive())["type"] == "complete"
@@ -50,11 +81,11 @@ async def test_asking_is_sending_and_following_in_one(make: Make, live: Served, 
     assert first.text_of(answer) == first.whole[answer]["blocks"][0]["text"]
 
 
-async def test_what_an_auditor_has_looked_up_is_in_the_trail(make: Make, gql: Gql, services: Services) -> None:
+async def test_what_an_auditor_has_looked_up_is_in_the_trail(make: Make, gql: Gql, answering: Services) -> None:
     advisor, auditor = await make.advisor(clients=1), await make.user(Role.AUDITOR)
     (client,) = (await gql.as_(advisor).run("{ clients { nodes { id name } } }"))["clients"]["nodes"]
     await say(gql, auditor, f"How much cash has {client['name']}?", context={"nodeIds": [client["id"]]})
-    await drained(services, RUNS)
+    await drained(answering, RUNS)
     rows = await make.connection.fetch("select after as facts from audit_events where object_type = 'Tool'")
     assert [row for row in rows if client["id"] in str(row["facts"])]
 

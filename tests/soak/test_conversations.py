@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from persistence.embedded import EmbeddedServer
-from tests.support.interruptions import Client, check_heard, check_stored, growing, serving, summary, users_of
+from tests.support.interruptions import (
+    MODELS,
+    Client,
+    check_heard,
+    check_stored,
+    growing,
+    serving,
+    summary,
+    users_of,
+)
 
 RUNS = int(os.environ.get("SOAK_RUNS", "1000"))
 # So many runs of each user are under way at once, as many as a user may have.
@@ -29,12 +38,13 @@ def lanes_of(clients: Sequence[Client], lanes: int) -> list[Iterator[Client]]:
     return [iter(clients[lane::lanes]) for lane in range(lanes)]
 
 
+@pytest.mark.parametrize("model", MODELS)
 async def test_no_word_is_lost_or_repeated_and_no_tool_used_twice(
-    tmp_path: Path, database_url: str, cluster: EmbeddedServer
+    tmp_path: Path, database_url: str, cluster: EmbeddedServer, model: str
 ) -> None:
     # Less than there are under way, so that both servers have some of them.
     at_once = str(USERS * LANES * 2 // 3)
-    async with serving(tmp_path, Path(cluster.home), database_url, RUNS_AT_ONCE=at_once) as (servers, make):
+    async with serving(tmp_path, Path(cluster.home), database_url, model, RUNS_AT_ONCE=at_once) as (servers, make):
         users = await users_of(make, USERS)
         clients = [
             Client(servers, users[number % USERS], f"run {number}", asks=number % 2 == 0) for number in range(RUNS)

@@ -25,12 +25,16 @@ from graph.settings import Environment, Settings
 from persistence.database import driver_arguments
 from tests.conftest import quick
 from tests.factories.firm import Make, SignedIn
+from tests.support.language_model import KEY, Imitating, speaking
 from tests.support.probing import SECRETS, Target, started
 from tests.support.served import Served, Socket, socket_to
 from tests.support.talking import ASK, ENDS, FOLLOW, SENT, Heard
 
 QUESTION: Final = "What does Vikram Rao hold, and how much cash is there?"
 TOOLS: Final = ("find_client", "holdings", "cash")
+EMBEDDED: Final = "embedded"
+# What the servers of a test may ask: no network at all, or an endpoint that says the same over the wire.
+MODELS: Final = (EMBEDDED, "endpoint")
 # Seconds a word, so that an answer takes some seconds.
 PACE: Final = 0.05
 # What a client bears: a time-out here is a failed test.
@@ -69,7 +73,7 @@ class Servers:
         self._directory = directory
         self._make = make
         self._url = url
-        self._settings = {"JOBS": "server", "EMBEDDED_PACE": str(PACE), **settings}
+        self._settings = {"JOBS": "server", **settings}
         self._count = 0
         self.running: list[Target] = []
 
@@ -109,15 +113,31 @@ class Servers:
 
 
 @asynccontextmanager
-async def serving(directory: Path, home: Path, url: str, **settings: str) -> AsyncIterator[tuple[Servers, Make]]:
-    """Two server processes in production, and factories for their database."""
+async def speaking_to(model: str) -> AsyncIterator[dict[str, str]]:
+    """The settings of servers that ask one of the models, which answer alike."""
+    if model == EMBEDDED:
+        yield {"EMBEDDED_PACE": str(PACE)}
+        return
+    async with speaking(Imitating(PACE)) as server:
+        yield {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": KEY}
+
+
+@asynccontextmanager
+async def serving(
+    directory: Path, home: Path, url: str, model: str, **settings: str
+) -> AsyncIterator[tuple[Servers, Make]]:
+    """Two server processes in production that ask one of the models, and factories for their database."""
     secrets = {name.lower(): value for name, value in SECRETS.items()}
     own = Settings.model_validate({"environment": Environment.PRODUCTION, "database_pool": 3, **secrets})
     owner = await asyncpg.connect(**driver_arguments(url), server_settings={"role": "steward_owner"})
     try:
-        async with open_services(own, url, home) as opened, AsyncExitStack() as stack:
+        async with (
+            open_services(own, url, home) as opened,
+            speaking_to(model) as modelled,
+            AsyncExitStack() as stack,
+        ):
             make = Make(owner, quick(opened))
-            servers = Servers(stack, directory, make, url, settings)
+            servers = Servers(stack, directory, make, url, modelled | settings)
             await asyncio.gather(servers.start(), servers.start())
             yield servers, make
     finally:

@@ -14,7 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
+from domain.assistant.models import Ask, Call, Line, Speaker, Spent, Text, ToolSpec
+from domain.assistant.models.embedded import EmbeddedModel
 from domain.assistant.models.endpoints import Endpoint
+from domain.assistant.prompts import prompt
 
 KEY: Final = "sk-the-key-of-the-tests"
 PATH: Final = "/v1/chat/completions"
@@ -34,7 +37,8 @@ class End(StrEnum):
 class Reply(msgspec.Struct, frozen=True):
     """An answer: events of a stream, each the text after `data: `; with another status than 200 a body instead.
 
-    Where it is `held`, what follows the first `before` events waits until a test lets it go.
+    Where it is `held`, what follows the first `before` events waits until a test lets it go. `pace` is in seconds,
+    before each event.
     """
 
     events: tuple[str, ...] = ()
@@ -44,6 +48,7 @@ class Reply(msgspec.Struct, frozen=True):
     body: Any = None
     held: asyncio.Event | None = None
     before: int = 0
+    pace: float = 0.0
 
 
 class Want(msgspec.Struct, frozen=True):
@@ -160,7 +165,7 @@ class LanguageModel:
         """An endpoint here."""
         return Endpoint(**{"name": "tests", "base_url": self.base_url, "model": "words", "key": KEY, **given})
 
-    def reply(self, asked: Asked) -> Reply:
+    async def reply(self, asked: Asked) -> Reply:
         """What it answers."""
         if self.script:
             return self.script.popleft()
@@ -188,7 +193,7 @@ class LanguageModel:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 asked = await _read(reader)
                 self.asked.append(asked)
-                await _Answer(reader, writer).give(self.reply(asked))
+                await _Answer(reader, writer).give(await self.reply(asked))
         finally:
             writer.close()
             with suppress(ConnectionError):
@@ -203,6 +208,50 @@ class LanguageModel:
         for task in [*self._tasks]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class Imitating(LanguageModel):
+    """Answers over the wire as the embedded model does, so that what holds of one can be seen to hold of the other."""
+
+    def __init__(self, pace: float = 0.0) -> None:
+        super().__init__()
+        self.pace = pace
+        self._model = EmbeddedModel()
+
+    async def reply(self, asked: Asked) -> Reply:
+        """What the embedded model answers; it takes no shapes."""
+        if "response_format" in asked.body:
+            return fails(400)
+        pieces = [piece async for piece in self._model.answer(ask_of(asked.body))]
+        calls = [piece for piece in pieces if isinstance(piece, Call)]
+        events = [chunk({"content": piece.text}) for piece in pieces if isinstance(piece, Text)]
+        events += [
+            event
+            for number, call in enumerate(calls)
+            for event in parts_of(number, Want(call.name, call.arguments, call.id))
+        ]
+        spent = next(piece for piece in pieces if isinstance(piece, Spent))
+        end = chunk({}, "tool_calls" if calls else "stop")
+        return Reply((*events, end, usage(spent.input_tokens, spent.output_tokens)), pace=self.pace)
+
+
+def ask_of(body: Any) -> Ask:
+    """A request as whoever sent it meant it; that an answer was cut short is told by its last line."""
+    lines = tuple(map(_line, body["messages"]))
+    said = ""
+    if lines[-1].text == prompt("continue").render():
+        lines, said = lines[:-2], lines[-2].text
+    offered = (each["function"] for each in body.get("tools", ()))
+    tools = tuple(ToolSpec(each["name"], each["description"], each["parameters"]) for each in offered)
+    return Ask(lines, tools, said)
+
+
+def _line(message: Any) -> Line:
+    calls = tuple(
+        Call(each["id"], each["function"]["name"], each["function"]["arguments"])
+        for each in message.get("tool_calls", ())
+    )
+    return Line(Speaker(message["role"]), message["content"], calls, message.get("tool_call_id"))
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked:
@@ -240,6 +289,8 @@ class _Answer:
         for number, event in enumerate(reply.events):
             if reply.held is not None and number == reply.before:
                 await self._held(reply.held)
+            if reply.pace:
+                await asyncio.sleep(reply.pace)
             await self._piece(f"data: {event}\n\n")
         if reply.end is End.DONE:
             await self._piece("data: [DONE]\n\n")
