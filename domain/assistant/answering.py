@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from decimal import Decimal
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -25,14 +24,13 @@ from domain.conversations import blocks as content
 from domain.conversations import runs
 from domain.conversations.entities import (
     AgentState,
-    Insight,
+    CallPurpose,
     Message,
+    ModelCall,
     Run,
     RunError,
     ToolUse,
-    Usage,
     known_of,
-    notes_of,
     utf16,
 )
 from domain.conversations.looking import still_there
@@ -115,18 +113,13 @@ class Answering:
         self._run = run
         self._situation = situation
         self._uses = list(situation.uses)
-        self._spent: list[Spent] = []
+        # The calls of the model that are not noted with the run yet.
+        self.calls: list[ModelCall] = []
         self._block = len(content.read(situation.answer.blocks))
         # Of the block that is being written, in UTF-16 units; and what of it was said since tools were called.
         self._length = utf16(situation.said)
         self._said = _since_tools(situation.said, self._block, self._uses)
         self._round = self._uses[-1].round + 1 if self._uses else 0
-
-    @property
-    def insight(self) -> Insight:
-        """What is known of the answer for good."""
-        before = known_of(self._situation.answer)
-        return msgspec.structs.replace(before, tools=notes_of(self._uses), usage=_usage(self._spent))
 
     async def go(self) -> None:
         """Ask, tell and call until the model has nothing more to say. Raises ModelDown, ModelRefused, RunLost."""
@@ -151,9 +144,24 @@ class Answering:
                 case Call():
                     calls.append(piece)
                 case Spent():
-                    self._spent.append(piece)
+                    self.calls.append(self._call(piece))
         # Some servers take a model's words for a call, though it was offered nothing.
         return calls if ask.tools else []
+
+    def _call(self, spent: Spent) -> ModelCall:
+        now = self._office.now
+        return ModelCall(
+            id=self._assistant.new_id(now),
+            run_id=self._run.id,
+            message_id=self._run.message_id,
+            attempt=self._run.attempt,
+            purpose=CallPurpose.ANSWER,
+            model=spent.model,
+            input_tokens=spent.input_tokens,
+            output_tokens=spent.output_tokens,
+            cost=spent.cost,
+            ended_at=now,
+        )
 
     def _next(self) -> Ask:
         tools = SPECS if self._round < MOST_ROUNDS else ()
@@ -196,8 +204,9 @@ class Answering:
             failed=False,
             used_at=self._office.now,
         )
-        used, blocks = await self._office.write_as(self._run.session_id, use_tool, self._run, use)
+        used, blocks = await self._office.write_as(self._run.session_id, use_tool, self._run, use, self.calls)
         self._uses.append(used)
+        self.calls = []
         if blocks > self._block:
             # What was said so far is settled, and a new text begins.
             self._block, self._length = blocks, 0
@@ -219,16 +228,6 @@ def _rounds(uses: Sequence[ToolUse]) -> list[Line]:
     return lines
 
 
-def _usage(spent: Sequence[Spent]) -> Usage:
-    costs = [each.cost for each in spent]
-    return Usage(
-        input_tokens=sum(each.input_tokens for each in spent),
-        output_tokens=sum(each.output_tokens for each in spent),
-        models=tuple(dict.fromkeys(each.model for each in spent)),
-        cost=None if None in costs or not costs else sum((each for each in costs if each is not None), Decimal(0)),
-    )
-
-
 class ModelAssistant:
     """Answers by a language model and its tools: `domain.conversations.runs.Assistant`."""
 
@@ -248,15 +247,13 @@ class ModelAssistant:
 
     async def _carry(self, office: Office, run: Run) -> None:
         nib = self.pen.of(run)
-        error, insight = await self._attempt(office, nib, run)
-        if error is None and insight is not None:
-            await office.write(runs.complete, run, insight)
-        else:
+        error, calls = await self._attempt(office, nib, run)
+        if error is not None:
             await _told_first(nib)
-            await office.write(runs.fail, run, error or RunError.INTERNAL, insight)
+        await office.write(runs.conclude, run, error, calls)
 
-    async def _attempt(self, office: Office, nib: Nib, run: Run) -> tuple[RunError | None, Insight | None]:
-        """Answer; gives why not, and what is known of the answer. Raises RunLost, and Unavailable."""
+    async def _attempt(self, office: Office, nib: Nib, run: Run) -> tuple[RunError | None, Sequence[ModelCall]]:
+        """Answer; gives why not, and the calls of models that are not noted yet. Raises RunLost, and Unavailable."""
         answering: Answering | None = None
         error: RunError | None = None
         try:
@@ -273,7 +270,7 @@ class ModelAssistant:
             error = next((code for kind, code in ENDS.items() if isinstance(fault, kind)), RunError.INTERNAL)
             unknown = error is RunError.INTERNAL and not isinstance(fault, Fault)
             log.warning("a run has failed: %s", type(fault).__name__, exc_info=unknown)
-        return error, answering.insight if answering else None
+        return error, answering.calls if answering else ()
 
 
 async def _told_first(nib: Nib) -> None:

@@ -1,5 +1,6 @@
 """Calling a tool for an answer: once, as the user who asked, with all that comes of it stored together."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ from domain.assistant.tools.registry import look_up
 from domain.audit import Trace
 from domain.conversations import blocks as content
 from domain.conversations import runs
-from domain.conversations.entities import EventKind, Run, ToolUse, stream_of
+from domain.conversations.entities import EventKind, ModelCall, Run, ToolUse, stream_of
 from domain.conversations.runs import held
 from domain.refs import Ref
 from domain.work import Work
@@ -21,12 +22,16 @@ MOST_NAMED: Final = 100
 _JSON: Final = msgspec.json.Encoder(decimal_format="string")
 
 
-async def use_tool(work: Work, viewer: Viewer, run: Run, use: ToolUse) -> tuple[ToolUse, int]:
+async def use_tool(
+    work: Work, viewer: Viewer, run: Run, use: ToolUse, calls: Sequence[ModelCall]
+) -> tuple[ToolUse, int]:
     """Call a tool and store what came of it, once; gives it, and how many blocks the answer has by then.
 
-    In one transaction, so that a tool that was called has been noted. Raises RunLost.
+    In one transaction, so that a tool that was called has been noted; and with it `calls`, those of models that have
+    led to it. Raises RunLost.
     """
     await held(work, run)
+    await work.runs.note(calls)
     message = await work.messages.known(run.message_id)
     found = await _found(work, viewer, use)
     failed = isinstance(found, ToolFailed)

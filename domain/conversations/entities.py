@@ -89,6 +89,13 @@ class AgentState(StrEnum):
     DELEGATING = "DELEGATING"
 
 
+class CallPurpose(StrEnum):
+    """What a model was asked for: an answer, or what to call the conversation."""
+
+    ANSWER = "ANSWER"
+    TITLE = "TITLE"
+
+
 class EventKind(StrEnum):
     """What has happened in a conversation."""
 
@@ -175,7 +182,11 @@ class ToolNote(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What an answer has cost: tokens in and out, of which models, and the price in US dollars, where it is known."""
+    """What an answer has cost: tokens in and out, of which models, and the price in US dollars, where it is known.
+
+    It is the sum over all finished calls of models, in whatever attempt. What a call has cost that was cut off before
+    its model told of it nobody knows, and it is not in here.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -280,6 +291,21 @@ class ToolUse(Entity, frozen=True):
     used_at: datetime
 
 
+class ModelCall(Entity, frozen=True):
+    """A finished call of a model: the attempt of the run that made it, and what it has cost, in US dollars if known."""
+
+    id: UUID
+    run_id: UUID
+    message_id: UUID
+    attempt: int
+    purpose: CallPurpose
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost: Decimal | None
+    ended_at: datetime
+
+
 def known_of(message: Message) -> Insight:
     """What is known of a message for good."""
     return _INSIGHT.decode(message.insight)
@@ -310,6 +336,19 @@ class Step(Entity, frozen=True):
 def notes_of(uses: Sequence[ToolUse]) -> tuple[ToolNote, ...]:
     """What is told of the tools that were used for an answer."""
     return tuple(ToolNote(use.name, use.line, use.failed) for use in uses)
+
+
+def usage_of(calls: Sequence[ModelCall]) -> Usage | None:
+    """What some calls of models have cost together; none where none has told. The price is known if each one's is."""
+    if not calls:
+        return None
+    prices = [call.cost for call in calls if call.cost is not None]
+    return Usage(
+        input_tokens=sum(call.input_tokens for call in calls),
+        output_tokens=sum(call.output_tokens for call in calls),
+        models=tuple(dict.fromkeys(call.model for call in calls)),
+        cost=sum(prices, Decimal(0)) if len(prices) == len(calls) else None,
+    )
 
 
 class OpenText(msgspec.Struct, frozen=True):

@@ -17,10 +17,12 @@ from domain.conversations.blocks import AnyBlock, ErrorBlock, SystemBlock, Syste
 from domain.conversations.entities import (
     GENERAL,
     RETRYABLE,
+    CallPurpose,
     EventKind,
     Insight,
     Message,
     MessageRole,
+    ModelCall,
     Run,
     RunError,
     RunStatus,
@@ -28,6 +30,7 @@ from domain.conversations.entities import (
     notes_of,
     stored,
     stream_of,
+    usage_of,
 )
 from domain.errors import NotFound, RateLimited, Refusal, RefusalCode
 from domain.work import Work
@@ -136,16 +139,17 @@ def _as_held(now: Run | None, run: Run) -> Run:
     return now
 
 
-async def complete(work: Work, _: Viewer, run: Run, insight: Insight) -> Message:
-    """End a run with its whole answer, which is what its steps have told. Raises RunLost."""
-    await work.runs.seat(run.user_id)
-    return await end(work, await held(work, run), None, insight)
+async def conclude(
+    work: Work, _: Viewer, run: Run, error: RunError | None = None, calls: Sequence[ModelCall] = ()
+) -> Message:
+    """End a run, without an error with its whole answer, which is what its steps have told. Raises RunLost.
 
-
-async def fail(work: Work, _: Viewer, run: Run, error: RunError, insight: Insight | None = None) -> Message:
-    """End a run without a whole answer. Raises RunLost."""
+    `calls` are those of models that are not noted yet.
+    """
     await work.runs.seat(run.user_id)
-    return await end(work, await held(work, run), error, insight)
+    now = await held(work, run)
+    await work.runs.note(calls)
+    return await end(work, now, error)
 
 
 async def cancel(work: Work, run_id: UUID) -> Run:
@@ -175,8 +179,11 @@ async def _alone_with(work: Work, run_id: UUID) -> Run | None:
     return await work.runs.locked(run_id)
 
 
-async def end(work: Work, run: Run, error: RunError | None, insight: Insight | None = None) -> Message:
-    """End a run whose lock and seat are held; what its events have told so far is in its message from now on."""
+async def end(work: Work, run: Run, error: RunError | None) -> Message:
+    """End a run whose lock and seat are held, whoever ends it.
+
+    What its events have told so far is in its message from now on, and what was used for it and what it has cost.
+    """
     message = await work.messages.known(run.message_id)
     whole = await settled(work, message)
     if error is not None:
@@ -184,7 +191,7 @@ async def end(work: Work, run: Run, error: RunError | None, insight: Insight | N
     ended = msgspec.structs.replace(
         message,
         blocks=content.stored(whole),
-        insight=stored(insight or await _noted(work, run, message)),
+        insight=stored(await _known(work, run, message)),
         version=message.version + 1,
     )
     await work.messages.change(ended)
@@ -197,9 +204,11 @@ async def end(work: Work, run: Run, error: RunError | None, insight: Insight | N
     return ended
 
 
-async def _noted(work: Work, run: Run, message: Message) -> Insight:
-    """What is known of an answer that was ended by another hand: the tools that were used for it."""
-    return msgspec.structs.replace(known_of(message), tools=notes_of(await work.runs.uses(run.id)))
+async def _known(work: Work, run: Run, message: Message) -> Insight:
+    """What is known of an answer for good."""
+    tools = notes_of(await work.runs.uses(run.id))
+    usage = usage_of(await work.runs.calls(run.id, CallPurpose.ANSWER))
+    return msgspec.structs.replace(known_of(message), tools=tools, usage=usage)
 
 
 def _status(error: RunError | None) -> RunStatus:

@@ -6,7 +6,17 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.access import Viewer
-from domain.conversations.entities import Conversation, Message, Participant, Run, RunStatus, Title, ToolUse
+from domain.conversations.entities import (
+    CallPurpose,
+    Conversation,
+    Message,
+    ModelCall,
+    Participant,
+    Run,
+    RunStatus,
+    Title,
+    ToolUse,
+)
 
 
 class Conversations(Protocol):
@@ -94,6 +104,8 @@ class Runs(Protocol):
 
     async def uses(self, run_id: UUID) -> list[ToolUse]: ...  # noqa: D102
     async def use(self, used: ToolUse) -> None: ...  # noqa: D102
+    async def calls(self, run_id: UUID, purpose: CallPurpose) -> list[ModelCall]: ...  # noqa: D102
+    async def note(self, calls: Sequence[ModelCall]) -> None: ...  # noqa: D102
 
     async def said(self, message_id: UUID) -> Mapping[int, str]:
         """What was said of each block of a running answer that is not settled yet, by its place."""

@@ -86,7 +86,9 @@ class ToolUse(OfEntity):
 
 @type_
 class Usage(OfEntity):
-    """What an answer has cost.
+    """What an answer has cost: all finished calls of models together, also those before a failure or a cancel.
+
+    A call that was cut off before its model told what it has cost is not in it.
 
     input_tokens: How many tokens the models have read.
     output_tokens: How many tokens they have written.
@@ -242,7 +244,9 @@ class Message(Node):
         """The tools, in order."""
         return known_of(self).tools
 
-    @strawberry.field(description="What it has cost, once it is there.", graphql_type=Usage | None)
+    @strawberry.field(
+        description="What it has cost, once it has ended; none where no model has told.", graphql_type=Usage | None
+    )
     def usage(self: entities.Message) -> entities.Usage | None:
         """Tokens and price."""
         return known_of(self).usage

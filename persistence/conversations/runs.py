@@ -10,8 +10,17 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.types import BigInteger, Uuid
 
 from domain.access import Viewer
-from domain.conversations.entities import OpenText, QueuePlace, Run, RunStatus, Step, ToolUse
-from persistence.conversations.tables import run_steps, runs, tool_uses
+from domain.conversations.entities import (
+    CallPurpose,
+    ModelCall,
+    OpenText,
+    QueuePlace,
+    Run,
+    RunStatus,
+    Step,
+    ToolUse,
+)
+from persistence.conversations.tables import model_calls, run_steps, runs, tool_uses
 from persistence.metadata import MOMENT, UUIDS
 from persistence.repository import Repository, by_id, by_ids
 from persistence.sql import Statement, columns
@@ -73,6 +82,14 @@ USES: Final = (
     select(*columns(ToolUse, tool_uses))
     .where(tool_uses.c.run_id == bindparam("run_id", type_=Uuid))
     .order_by(tool_uses.c.round, tool_uses.c.position)
+)
+CALLS: Final = (
+    select(*columns(ModelCall, model_calls))
+    .where(
+        model_calls.c.run_id == bindparam("run_id", type_=Uuid),
+        model_calls.c.purpose == bindparam("purpose", type_=Text),
+    )
+    .order_by(model_calls.c.ended_at, model_calls.c.id)
 )
 STEPS: Final = (
     select(*columns(Step, run_steps))
@@ -176,6 +193,14 @@ class Runs(Repository):
     async def use(self, used: ToolUse) -> None:
         """Store a finished call of a tool."""
         await self.insert_unaudited(tool_uses, [used])
+
+    async def calls(self, run_id: UUID, purpose: CallPurpose) -> list[ModelCall]:
+        """The calls of models that a run has made for this, in order."""
+        return await self.lent.many(ModelCall, CALLS, {"run_id": run_id, "purpose": purpose})
+
+    async def note(self, calls: Sequence[ModelCall]) -> None:
+        """Store finished calls of models."""
+        await self.insert_unaudited(model_calls, calls)
 
     async def steps(self, viewer: Viewer, message_ids: Sequence[UUID], first: int, last: int) -> list[Step]:
         """The steps of running answers that these numbers of their stream tell."""

@@ -26,10 +26,10 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import TSVECTOR
-from sqlalchemy.types import BigInteger, Uuid
+from sqlalchemy.types import BigInteger, Numeric, Uuid
 
 from domain.access import NOBODY, Sight
-from domain.conversations.entities import AgentState, MessageRole, Mode, Module, RunError, RunStatus
+from domain.conversations.entities import AgentState, CallPurpose, MessageRole, Mode, Module, RunError, RunStatus
 from persistence.clients import clients
 from persistence.metadata import MOMENT, enum_column, table
 from persistence.scope import OWN, USER, Scope, scoped, through
@@ -192,6 +192,24 @@ tool_uses = table(
     Column("failed", Boolean, nullable=False),
     Column("used_at", MOMENT, nullable=False),
     UniqueConstraint("run_id", "round", "position"),
+    Index(None, "message_id"),
+)
+
+model_calls = table(
+    "model_calls",
+    through("messages", "message_id"),
+    Column("id", Uuid, primary_key=True),
+    Column("run_id", Uuid, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("message_id", Uuid, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    *enum_column("purpose", CallPurpose),
+    Column("model", Text, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    # In US dollars; prices are of a million tokens, so that a call has more places than an amount of money.
+    Column("cost", Numeric),
+    Column("ended_at", MOMENT, nullable=False),
+    Index(None, "run_id"),
     Index(None, "message_id"),
 )
 

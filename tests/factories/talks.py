@@ -1,6 +1,7 @@
 """Conversations, what was said in them, and the runs that have answered."""
 
 from collections.abc import Collection, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +12,13 @@ from domain.conversations import blocks as content
 from domain.conversations.blocks import AnyBlock, TextBlock
 from domain.conversations.entities import (
     GENERAL,
+    CallPurpose,
     Conversation,
     Insight,
     Message,
     MessageRole,
     Mode,
+    ModelCall,
     Module,
     Participant,
     Run,
@@ -88,7 +91,7 @@ async def answer(make: Make, of: Conversation, question: Message, text: str, **g
 
 
 async def run(make: Make, question: Message, answered: Message, **given: Any) -> Run:
-    """The run that has made an answer, with the one tool that it has used."""
+    """The run that has made an answer, with the one tool that it has used, and the call of a model that wanted it."""
     if answered.run_id is None or question.author_id is None:
         raise ValueError("a run is of a question and its answer")
     now = make.now
@@ -127,6 +130,8 @@ async def run(make: Make, question: Message, answered: Message, **given: Any) ->
         used_at=now,
     )
     await make.add(tables.tool_uses, used)
+    call = ModelCall(make.new_id(), made.id, answered.id, 1, CallPurpose.ANSWER, "tests", 11, 7, Decimal(0), now)
+    await make.add(tables.model_calls, call)
     return made
 
 

@@ -109,6 +109,12 @@ async def whole(gql: Gql, make: Make, asked: Asked) -> tuple[Any, Heard]:
 
 async def said_undisturbed(gql: Gql, make: Make, services: Services, ask: Ask) -> tuple[Any, int]:
     """The blocks of the answer that nobody disturbs, and how many pieces it comes in."""
+    stored, pieces = await undisturbed(gql, make, services, ask)
+    return stored["blocks"], pieces
+
+
+async def undisturbed(gql: Gql, make: Make, services: Services, ask: Ask) -> tuple[Any, int]:
+    """The answer that nobody disturbs, and how many pieces it comes in."""
     model = HaltingModel()
     async with ask() as asked:
         await assistant_of(services, model).answer(office_of(services), asked.run_id)
@@ -116,7 +122,7 @@ async def said_undisturbed(gql: Gql, make: Make, services: Services, ask: Ask) -
     told = [block["text"] for block in stored["blocks"] if block["__typename"] == "TextBlock"]
     assert "".join(told) == heard.text_of(asked.answer)
     assert told[0].startswith(FIRST)
-    return stored["blocks"], model.given
+    return stored, model.given
 
 
 async def logged(make: Make, asked: Asked) -> tuple[int, ...]:
@@ -153,21 +159,23 @@ async def test_wherever_a_worker_stops_the_next_goes_on_behind_it(
         (runs.take, "after"),
         (use_tool, "before"),
         (use_tool, "after"),
-        (runs.complete, "before"),
-        (runs.complete, "after"),
+        (runs.conclude, "before"),
+        (runs.conclude, "after"),
     ],
 )
 async def test_whatever_was_stored_last_nothing_is_done_twice(
     gql: Gql, make: Make, services: Services, ask: Ask, verb: Callable[..., Any], place: str
 ) -> None:
-    blocks, _ = await said_undisturbed(gql, make, services, ask)
+    once, _ = await undisturbed(gql, make, services, ask)
     async with ask() as asked:
         office = HaltingOffice(services, verb, before=place == "before")
         first = asyncio.create_task(assistant_of(services).answer(office, asked.run_id))
         await office.gate.reached()
         await assistant_of(services).answer(office_of(services), asked.run_id)
         stored, _ = await whole(gql, make, asked)
-        assert stored["blocks"] == blocks
+        assert stored["blocks"] == once["blocks"]
+        # What it was asked in each round is counted once, whoever asked.
+        assert stored["usage"]["inputTokens"] == once["usage"]["inputTokens"]
         told = await logged(make, asked)
         # Whoever had it before finds that it is no longer his, and says nothing of it.
         office.gate.open()

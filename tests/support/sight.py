@@ -107,6 +107,7 @@ TALKS: Final[Mapping[str, Callable[[Talks, Record, Person], bool]]] = {
     "conversation_titles": lambda talks, row, person: talks.sees(person, row["message_id"]),
     "message_clients": lambda talks, row, person: talks.takes_part(person, row["conversation_id"]),
     "messages": lambda talks, row, person: talks.sees(person, row["id"]),
+    "model_calls": lambda talks, row, person: talks.sees(person, row["message_id"]),
     "run_steps": lambda talks, row, person: talks.sees(person, row["message_id"]),
     "runs": lambda talks, row, person: talks.sees(person, row["message_id"]),
     "tool_uses": lambda talks, row, person: talks.sees(person, row["message_id"]),

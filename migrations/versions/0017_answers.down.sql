@@ -1,0 +1,2 @@
+-- Takes back 0017_answers.up.sql.
+drop table model_calls;
