@@ -3,7 +3,7 @@
 from typing import Final
 
 from domain import announcements, kyc
-from domain.conversations import runs
+from domain.conversations import runs, titles
 from domain.identity import letters
 from domain.jobs import Job, Schedule
 from domain.markets import publishing
@@ -36,7 +36,7 @@ JOBS: Final[tuple[Job, ...]] = (
 )
 
 # Carried out by a worker of their own, in each process: they take long, and people wait for them.
-RUNS: Final[tuple[Job, ...]] = (runs.carry_out, runs.seat_next)
+RUNS: Final[tuple[Job, ...]] = (runs.carry_out, runs.seat_next, titles.improve)
 
 SCHEDULES: Final[tuple[Schedule, ...]] = (
     # After the end of the day in UTC; at all other hours, for a night that was missed.

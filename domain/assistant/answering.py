@@ -17,6 +17,7 @@ import msgspec
 from domain.access import Viewer
 from domain.assistant.models import Ask, Call, Focus, Line, Model, ModelDown, ModelRefused, Speaker, Spent, Text
 from domain.assistant.telling import Nib, Pen, Telling
+from domain.assistant.titling import title_of
 from domain.assistant.tool_use import use_tool
 from domain.assistant.tools import ToolFailed
 from domain.assistant.tools.registry import TOOLS, line_of, spec_of
@@ -35,6 +36,7 @@ from domain.conversations.entities import (
 )
 from domain.conversations.looking import still_there
 from domain.conversations.runs import RunLost, held
+from domain.conversations.titles import Exchange, Titled
 from domain.errors import Fault, NotFound, Unauthenticated, Unavailable
 from domain.jobs import Office
 from domain.text import storable
@@ -144,24 +146,9 @@ class Answering:
                 case Call():
                     calls.append(piece)
                 case Spent():
-                    self.calls.append(self._call(piece))
+                    self.calls.append(self._assistant.call_of(self._run, piece, CallPurpose.ANSWER, self._office.now))
         # Some servers take a model's words for a call, though it was offered nothing.
         return calls if ask.tools else []
-
-    def _call(self, spent: Spent) -> ModelCall:
-        now = self._office.now
-        return ModelCall(
-            id=self._assistant.new_id(now),
-            run_id=self._run.id,
-            message_id=self._run.message_id,
-            attempt=self._run.attempt,
-            purpose=CallPurpose.ANSWER,
-            model=spent.model,
-            input_tokens=spent.input_tokens,
-            output_tokens=spent.output_tokens,
-            cost=spent.cost,
-            ended_at=now,
-        )
 
     def _next(self) -> Ask:
         tools = SPECS if self._round < MOST_ROUNDS else ()
@@ -244,6 +231,27 @@ class ModelAssistant:
             return
         with suppress(RunLost):
             await self._carry(office, run)
+
+    async def entitle(self, office: Office, exchange: Exchange) -> Titled:
+        """Say what an exchange is to be called."""
+        title, spent = await title_of(self.model, exchange)
+        calls = [self.call_of(exchange.run, each, CallPurpose.TITLE, office.now) for each in spent]
+        return Titled(title, tuple(calls))
+
+    def call_of(self, run: Run, spent: Spent, purpose: CallPurpose, now: datetime) -> ModelCall:
+        """A call of a model that has just ended."""
+        return ModelCall(
+            id=self.new_id(now),
+            run_id=run.id,
+            message_id=run.message_id,
+            attempt=run.attempt,
+            purpose=purpose,
+            model=spent.model,
+            input_tokens=spent.input_tokens,
+            output_tokens=spent.output_tokens,
+            cost=spent.cost,
+            ended_at=now,
+        )
 
     async def _carry(self, office: Office, run: Run) -> None:
         nib = self.pen.of(run)

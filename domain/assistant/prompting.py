@@ -7,25 +7,15 @@ from typing import Final
 import msgspec
 
 from domain.assistant.answering import SPECS, Situation
+from domain.assistant.lines import NOTHING, line_of
 from domain.assistant.models import Line, Speaker
 from domain.assistant.prompts import prompt
 from domain.assistant.tokens import counter
 from domain.assistant.window import window
-from domain.conversations import blocks as content
-from domain.conversations.blocks import AnyBlock
-from domain.conversations.entities import Message, MessageRole, known_of
+from domain.conversations.entities import known_of
 
-SPEAKERS: Final = {
-    MessageRole.USER: Speaker.USER,
-    MessageRole.ASSISTANT: Speaker.ASSISTANT,
-    MessageRole.SYSTEM: Speaker.SYSTEM,
-    MessageRole.TOOL: Speaker.ASSISTANT,
-}
 # What models are told of tools stands beside the lines, and costs as much.
 TOLD_OF_TOOLS: Final = msgspec.json.encode(SPECS).decode()
-NOTHING: Final = "nothing in particular"
-# As many rows of a table that was shown before as a model needs to know what "the second one" is.
-MOST_ROWS: Final = 20
 
 
 class ContextWindow:
@@ -58,24 +48,3 @@ def system_text(situation: Situation, now: datetime) -> str:
         page=known_of(situation.question).context.page or NOTHING,
         focus=looked or NOTHING,
     )
-
-
-def line_of(message: Message) -> Line:
-    """A message as a model is shown it."""
-    text = "\n\n".join(filter(None, map(_words, content.read(message.blocks))))
-    return Line(SPEAKERS[message.role], text)
-
-
-def _words(block: AnyBlock) -> str:
-    match block:
-        case content.TextBlock():
-            return block.text
-        case content.TableBlock():
-            rows = [[column.name for column in block.columns], *block.rows[:MOST_ROWS]]
-            return "\n".join([f"[Table: {block.title}]", *(" | ".join(cell or "" for cell in row) for row in rows)])
-        case content.ChartBlock():
-            return f"[Chart: {block.title}]"
-        case content.ConfirmationBlock():
-            return f"[Confirmation: {block.summary}, {block.state.value}]"
-        case _:
-            return ""

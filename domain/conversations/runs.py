@@ -13,6 +13,7 @@ import msgspec
 
 from domain.access import Viewer
 from domain.conversations import blocks as content
+from domain.conversations import titles
 from domain.conversations.blocks import AnyBlock, ErrorBlock, SystemBlock, SystemKind, TextBlock
 from domain.conversations.entities import (
     GENERAL,
@@ -67,6 +68,10 @@ class Assistant(Protocol):
 
     async def answer(self, office: "Office", run_id: UUID) -> None:
         """Take a run up and carry it to its end."""
+        ...
+
+    async def entitle(self, office: "Office", exchange: titles.Exchange) -> titles.Titled:
+        """Say what an exchange is to be called."""
         ...
 
 
@@ -201,6 +206,8 @@ async def end(work: Work, run: Run, error: RunError | None) -> Message:
     kind = EventKind.RUN_FAILED if error else EventKind.RUN_COMPLETED
     work.append(stream_of(run.conversation_id), kind, message.id, ended.version, since=since)
     work.enqueue(seat_next, run.user_id)
+    if error is None:
+        await titles.enqueue_if_due(work, run)
     return ended
 
 

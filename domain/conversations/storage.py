@@ -31,8 +31,19 @@ class Conversations(Protocol):
     async def participants(self, viewer: Viewer, keys: Sequence[UUID]) -> list[Participant]: ...  # noqa: D102
     async def join(self, participant: Participant) -> bool: ...  # noqa: D102
     async def part(self, participant: Participant) -> None: ...  # noqa: D102
-    async def entitle(self, title: Title) -> None: ...  # noqa: D102
-    async def retitle(self, title: Title) -> None: ...  # noqa: D102
+    async def entitle(self, title: Title) -> None:
+        """Give a conversation a title, unless it has one."""
+        ...
+
+    async def entitle_anew(self, title: Title) -> None:
+        """Give a conversation that is called by a question another title; whatever else it is called stays."""
+        ...
+
+    async def rename(self, conversation_id: UUID, title: str) -> None:
+        """Give a conversation of the viewer's own another title, whoever may see the one that it has."""
+        ...
+
+    async def is_called_by_question(self, conversation_id: UUID) -> bool: ...  # noqa: D102
 
     async def mentioned(self, conversation_id: UUID) -> Mapping[UUID, bool]:
         """The clients whose data a conversation holds, and whether the transaction's viewer sees them at present."""
@@ -89,6 +100,10 @@ class Runs(Protocol):
         ...
 
     async def is_retried(self, run_id: UUID) -> bool: ...  # noqa: D102
+
+    async def is_first_completed(self, run: Run) -> bool:
+        """Whether no other run of its conversation was completed, as far as the transaction's viewer sees them."""
+        ...
 
     async def next_queued(self, user_id: UUID) -> Run | None:
         """The user's run that has waited for longest, with its lock."""

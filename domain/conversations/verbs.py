@@ -28,6 +28,7 @@ from domain.conversations.entities import (
     stream_of,
 )
 from domain.conversations.looking import looked_at
+from domain.conversations.titles import shortened
 from domain.errors import NotFound, Refusal, RefusalCode
 from domain.receipts import claim
 from domain.refs import Ref
@@ -35,8 +36,6 @@ from domain.text import invalid
 from domain.work import Work
 
 LONGEST_PAGE: Final = 200
-# A title is as much of the question as a list shows.
-TITLE_LENGTH: Final = 60
 
 
 class NewConversation(msgspec.Struct, frozen=True):
@@ -113,7 +112,7 @@ async def send(work: Work, viewer: Viewer, post: Post) -> Sent:
     await work.messages.post(question, text, clients)
     answer = await _answer(work, question, run_id, clients)
     run = await runs.begin(work, viewer, question, answer)
-    await work.conversations.entitle(Title(conversation.id, _shortened(text), question.id))
+    await work.conversations.entitle(Title(conversation.id, shortened(text), question.id))
     await work.conversations.touch(conversation.id, work.now)
     work.append(stream_of(conversation.id), EventKind.MESSAGE_POSTED, question.id, question.version)
     return Sent(conversation, question, answer, run)
@@ -156,7 +155,7 @@ async def rename(work: Work, viewer: Viewer, conversation_id: UUID, title: str) 
     """Give a conversation another title. Refuses: INVALID_VALUE, READ_ONLY."""
     require(viewer, Action.CONVERSE)
     conversation = await _own(work, viewer, conversation_id)
-    await work.conversations.retitle(Title(conversation.id, _title(title), None))
+    await work.conversations.rename(conversation.id, _title(title))
     return await _changed(work, conversation)
 
 
@@ -302,12 +301,3 @@ def _title(text: str) -> str:
     if not 1 <= len(title) <= LONGEST_TITLE:
         raise invalid("title", f"A title has 1 to {LONGEST_TITLE} characters.")
     return title
-
-
-def _shortened(text: str) -> str:
-    """The beginning of what was asked, up to the end of a word."""
-    line = " ".join(text.split())
-    if len(line) <= TITLE_LENGTH:
-        return line
-    head = line[: TITLE_LENGTH - 1]
-    return (head.rpartition(" ")[0] or head) + "…"

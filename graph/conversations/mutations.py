@@ -23,7 +23,7 @@ class StartConversationInput:
 
     module: What it is for.
     mode: Who writes in it: its owner alone, or all who take part.
-    title: What it is called, at most 200 characters; left out, it is called by its first question.
+    title: What it is called, at most 200 characters; left out, it is called by its first question and answer.
     """
 
     module: Module = Module.ADVISORY

@@ -335,8 +335,9 @@ class Conversation(Node):
     )
 
     @strawberry.field(
-        description="What it is called: the beginning of the first question, or as it was renamed. None before the "
-        "first question, and where that is about clients whom the viewer does not see."
+        description="What it is called: the beginning of the first question; soon after that was answered, what both "
+        "are about; or as it was renamed. None before the first question, and where what it was made from is about "
+        "clients whom the viewer does not see."
     )
     async def title(self: entities.Conversation, info: Info) -> str | None:
         """The title."""

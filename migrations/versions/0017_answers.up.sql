@@ -23,3 +23,14 @@ create policy model_calls_add on model_calls for insert with check (exists (sele
 create policy model_calls_change on model_calls for update using (exists (select from messages where messages.id = model_calls.message_id)) with check (exists (select from messages where messages.id = model_calls.message_id));
 create policy model_calls_remove on model_calls for delete using ((exists (select from messages where messages.id = model_calls.message_id)) and (exists (select from messages where messages.id = model_calls.message_id)));
 grant select, insert on model_calls to steward_app;
+
+-- Gives a conversation of one's own another title: also where the present one is of a message that one sees no longer.
+create function rename_conversation(conversation uuid, wanted text) returns void
+    language sql security definer set search_path = public, pg_temp as $$
+    insert into conversation_titles (id, title, message_id)
+    select c.id, wanted, null from conversations c
+    where c.id = conversation and c.owner_id = nullif(current_setting('steward.user', true), '')::uuid
+    on conflict (id) do update set title = excluded.title, message_id = null
+$$;
+revoke execute on function rename_conversation(uuid, text) from public;
+grant execute on function rename_conversation(uuid, text) to steward_app;

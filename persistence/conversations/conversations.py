@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Boolean, Text, bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import insert as insert_or_update
+from sqlalchemy import Boolean, Text, bindparam, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_not
 from sqlalchemy.types import Uuid
 
 from domain.access import Viewer
-from domain.conversations.entities import Conversation, Participant, Title
+from domain.conversations.entities import Conversation, MessageRole, Participant, Title
 from persistence.clients import clients
-from persistence.conversations.tables import conversations, message_clients, participants, titles
+from persistence.conversations.tables import conversations, message_clients, messages, participants, titles
 from persistence.listing import Listing, plain
 from persistence.metadata import MOMENT, UUIDS
 from persistence.repository import Listed, by_ids
@@ -28,14 +28,26 @@ TOUCH: Final = (
     .where(conversations.c.id == bindparam("conversation_id", type_=Uuid))
     .values(updated_at=func.greatest(conversations.c.updated_at, bindparam("at", type_=MOMENT)))
 )
-_TITLE: Final = insert_or_update(titles).values(
-    id=bindparam("id", type_=Uuid),
-    title=bindparam("title", type_=Text),
-    message_id=bindparam("message_id", type_=Uuid),
+ENTITLE: Final = (
+    insert_or_not(titles)
+    .values(
+        id=bindparam("id", type_=Uuid),
+        title=bindparam("title", type_=Text),
+        message_id=bindparam("message_id", type_=Uuid),
+    )
+    .on_conflict_do_nothing()
 )
-ENTITLE: Final = _TITLE.on_conflict_do_nothing()
-RETITLE: Final = _TITLE.on_conflict_do_update(
-    index_elements=["id"], set_={"title": _TITLE.excluded.title, "message_id": _TITLE.excluded.message_id}
+_CALLED_BY_QUESTION: Final = exists(
+    select(messages.c.id).where(messages.c.id == titles.c.message_id, messages.c.role == MessageRole.USER.value)
+)
+IS_CALLED_BY_QUESTION: Final = select(titles.c.id).where(
+    titles.c.id == bindparam("conversation_id", type_=Uuid), _CALLED_BY_QUESTION
+)
+# Whoever renames it meanwhile has the row's lock: then its title is of no message any more.
+ENTITLE_ANEW: Final = (
+    update(titles)
+    .where(titles.c.id == bindparam("conversation_id", type_=Uuid), _CALLED_BY_QUESTION)
+    .values(title=bindparam("title", type_=Text), message_id=bindparam("answer_id", type_=Uuid))
 )
 # Under the policy of clients, each by its key: those that the viewer does not see are told apart.
 MENTIONED: Final = (
@@ -44,7 +56,11 @@ MENTIONED: Final = (
     .where(message_clients.c.conversation_id == bindparam("conversation_id", type_=Uuid))
     .distinct()
 )
-# Vetted functions: a policy would hide from one user what another sees, and let nobody forget events.
+# Vetted functions: a policy would hide from one user what another sees, or who owns a conversation what it is called by
+# a message that it sees no longer, and let nobody forget events.
+RENAME: Final = select(
+    func.rename_conversation(bindparam("conversation_id", type_=Uuid), bindparam("title", type_=Text))
+)
 SEES_ALL: Final = select(
     func.sees_all(
         bindparam("user_id", type_=Uuid), bindparam("client_ids", type_=UUIDS), bindparam("now", type_=MOMENT)
@@ -102,9 +118,18 @@ class Conversations(Listed[Conversation]):
         """Give a conversation a title, unless it has one."""
         await self.lent.rows(ENTITLE, {"id": title.id, "title": title.title, "message_id": title.message_id})
 
-    async def retitle(self, title: Title) -> None:
-        """Give a conversation another title."""
-        await self.lent.rows(RETITLE, {"id": title.id, "title": title.title, "message_id": title.message_id})
+    async def entitle_anew(self, title: Title) -> None:
+        """Give a conversation that is called by a question another title; whatever else it is called stays."""
+        values = {"conversation_id": title.id, "title": title.title, "answer_id": title.message_id}
+        await self.lent.rows(ENTITLE_ANEW, values)
+
+    async def rename(self, conversation_id: UUID, title: str) -> None:
+        """Give a conversation of the viewer's own another title, whoever may see the one that it has."""
+        await self.lent.rows(RENAME, {"conversation_id": conversation_id, "title": title})
+
+    async def is_called_by_question(self, conversation_id: UUID) -> bool:
+        """Whether a conversation's title was made of a question, as far as the transaction's viewer sees it."""
+        return bool(await self.lent.rows(IS_CALLED_BY_QUESTION, {"conversation_id": conversation_id}))
 
     async def mentioned(self, conversation_id: UUID) -> dict[UUID, bool]:
         """The clients whose data a conversation holds, and whether the transaction's viewer sees them at present."""

@@ -44,6 +44,15 @@ ALL_OPEN: Final = (
     .where(IS_OPEN, runs.c.created_at < bindparam("before", type_=MOMENT))
     .order_by(runs.c.id)
 )
+OTHERS_COMPLETED: Final = (
+    select(runs.c.id)
+    .where(
+        runs.c.conversation_id == bindparam("conversation_id", type_=Uuid),
+        runs.c.status == RunStatus.COMPLETED.value,
+        runs.c.id != bindparam("run_id", type_=Uuid),
+    )
+    .limit(1)
+)
 RETRIED: Final = select(func.is_retried(bindparam("run_id", type_=Uuid)))
 NEXT: Final = (
     select(*columns(Run, runs))
@@ -139,6 +148,11 @@ class Runs(Repository):
         """Whether a run was tried again."""
         (row,) = await self.lent.rows(RETRIED, {"run_id": run_id})
         return bool(row[0])
+
+    async def is_first_completed(self, run: Run) -> bool:
+        """Whether no other run of its conversation was completed, as far as the transaction's viewer sees them."""
+        values = {"conversation_id": run.conversation_id, "run_id": run.id}
+        return not await self.lent.rows(OTHERS_COMPLETED, values)
 
     async def next_queued(self, user_id: UUID) -> Run | None:
         """The user's run that has waited for longest, with its lock."""

@@ -12,6 +12,7 @@ import pytest
 from domain.assistant.models import (
     Ask,
     Call,
+    Formed,
     Line,
     Model,
     ModelDown,
@@ -57,11 +58,11 @@ class Scripted:
         finally:
             self.closed += 1
 
-    async def structured(self, ask: Ask, shape: type[T]) -> T:
+    async def structured(self, ask: Ask, shape: type[T]) -> Formed[T]:
         self.asked.append(ask)
         if self.fails:
             raise self.fails
-        return msgspec.convert({"name": self.name}, shape)
+        return Formed(msgspec.convert({"name": self.name}, shape))
 
 
 class Clock:
@@ -83,7 +84,7 @@ async def test_the_first_answers_and_the_others_are_not_asked() -> None:
     chain = Chain([first, second])
     assert chain.name == "first, second"
     assert await pieces_of(chain) == [Text("Yes."), Spent("first", 1, 1)]
-    assert await chain.structured(ASK, Shape) == Shape("first")
+    assert await chain.structured(ASK, Shape) == Formed(Shape("first"))
     assert not second.asked
 
 
@@ -91,7 +92,7 @@ async def test_the_first_answers_and_the_others_are_not_asked() -> None:
 async def test_the_next_stands_in_for_one_that_fails(failure: Exception) -> None:
     chain = Chain([Scripted("first", fails=failure), Scripted("second", Text("Yes."))])
     assert await pieces_of(chain) == [Text("Yes.")]
-    assert await chain.structured(ASK, Shape) == Shape("second")
+    assert await chain.structured(ASK, Shape) == Formed(Shape("second"))
 
 
 @pytest.mark.parametrize("failure", [DOWN, REFUSED])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from domain.assistant.models import Ask, Call, Focus, Line, ModelRefused, Piece, Speaker, Spent, Text
 from domain.assistant.models.embedded import EmbeddedModel
+from domain.assistant.models.shapes import ConversationTitle
 from domain.assistant.tools.registry import TOOLS, spec_of
 from domain.refs import Ref
 from tests.strategies import STEADY
@@ -21,6 +22,7 @@ VIKRAM = Ref("client", UUID("0192f000-0000-7000-8000-00000000000b"))
 GROWTH = Ref("portfolio", UUID("0192f000-0000-7000-8000-00000000000c"))
 TCS = Ref("instrument", UUID("0192f000-0000-7000-8000-00000000000d"))
 ON_ASHA = (Focus(ASHA, "Asha Rao"),)
+ON_VIKRAM = Focus(VIKRAM, "Vikram Shah")
 
 Wish = tuple[str, dict[str, Any]]
 
@@ -479,9 +481,43 @@ async def test_a_pace_changes_no_word() -> None:
     assert [piece async for piece in EmbeddedModel(pace=0.00001).answer(ask)] == await pieces(ask)
 
 
-async def test_it_fills_no_shapes() -> None:
+@pytest.mark.parametrize(
+    ("question", "focus", "title"),
+    [
+        ("What does Asha Rao hold?", ON_ASHA, "Holdings of Asha Rao"),
+        ("Her holdings and her cash, please", ON_ASHA, "Holdings and cash of Asha Rao"),
+        ("Show her open orders", ON_ASHA, "Open orders of Asha Rao"),
+        ("Any orders that were cancelled or rejected?", ON_ASHA, "Cancelled or rejected orders of Asha Rao"),
+        ("How much cash do Asha and Vikram have?", (*ON_ASHA, ON_VIKRAM), "Cash of Asha Rao and Vikram Shah"),
+        ("Who is Asha?", ON_ASHA, "Asha Rao"),
+        ("Show my open orders", (), "Open orders"),
+        ("What do I hold of my own?", (), "Holdings"),
+        ("What is the price of TCS?", (), "Price of TCS"),
+        ("Prices of TCS and INFY", (), "Prices of TCS and INFY"),
+        ("What does Asha Rao hold, and what is the price of TCS?", ON_ASHA, "Holdings of Asha Rao and price of TCS"),
+        # What is about nobody in particular the question says best.
+        ("What does Asha hold?", (), None),
+        ("hello", ON_ASHA, None),
+        ("hello", (), None),
+        (f"price of {TCS}", (), None),
+    ],
+)
+async def test_it_names_a_conversation_by_what_was_wanted_and_whose(
+    question: str, focus: tuple[Focus, ...], title: str | None
+) -> None:
+    ask = asking(user(question), Line(Speaker.ASSISTANT, "So."), focus=focus)
+    if title is None:
+        with pytest.raises(ModelRefused):
+            await EmbeddedModel().structured(ask, ConversationTitle)
+        return
+    formed = await EmbeddedModel().structured(ask, ConversationTitle)
+    assert formed.value == ConversationTitle(title)
+    assert [(each.model, each.cost) for each in formed.spent] == [("embedded", Decimal(0))]
+
+
+async def test_it_fills_no_other_shapes() -> None:
     with pytest.raises(ModelRefused):
-        await EmbeddedModel().structured(asking(user("hello")), Focus)
+        await EmbeddedModel().structured(asking(user("What does Asha Rao hold?"), focus=ON_ASHA), Focus)
 
 
 QUESTIONS = ["hello", "her holdings", "cash of Asha Rao and Vikram Shah", "my orders", "price of TCS", "who is Rao?"]

@@ -13,6 +13,7 @@ import pytest
 from domain.assistant.models import (
     Ask,
     Call,
+    Formed,
     Line,
     ModelDown,
     ModelRefused,
@@ -404,7 +405,8 @@ class Plan(msgspec.Struct):
 
 async def test_an_answer_of_a_shape_is_asked_for_by_its_schema() -> None:
     async with spoken(says('{"name": "find",', ' "sure": 0.5}')) as there:
-        assert await there.model.structured(ASK, Intent) == Intent("find", 0.5)
+        # With what it has cost.
+        assert await there.model.structured(ASK, Intent) == Formed(Intent("find", 0.5), (Spent("tests", 11, 7),))
         asked = there.server.asked[0]
     schema = asked.body["response_format"]["json_schema"]
     assert schema["name"] == "Intent"
@@ -415,7 +417,7 @@ async def test_an_answer_of_a_shape_is_asked_for_by_its_schema() -> None:
 
 async def test_a_shape_within_a_shape_is_told_with_it() -> None:
     async with spoken(says('Here it is: ```json\n{"steps": [{"name": "x", "sure": 1}]}\n```')) as there:
-        assert await there.model.structured(ASK, Plan) == Plan([Intent("x", 1.0)])
+        assert (await there.model.structured(ASK, Plan)).value == Plan([Intent("x", 1.0)])
         schema = there.server.asked[0].body["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["steps"]["items"] == {"$ref": "#/$defs/Intent"}
     assert schema["$defs"]["Intent"]["type"] == "object"
@@ -424,7 +426,8 @@ async def test_a_shape_within_a_shape_is_told_with_it() -> None:
 @pytest.mark.parametrize("first", ['{"name": 1}', "I think it is find.", '{"name": "find", "sure": '])
 async def test_an_answer_of_another_shape_may_be_mended_once(first: str) -> None:
     async with spoken(says(first), says('{"name": "find", "sure": 1}')) as there:
-        assert await there.model.structured(ASK, Intent) == Intent("find", 1.0)
+        # Both have cost something.
+        assert await there.model.structured(ASK, Intent) == Formed(Intent("find", 1.0), (Spent("tests", 11, 7),) * 2)
         assert there.server.asked[1].messages[-2] == {"role": "assistant", "content": first}
         assert "does not fit" in there.server.asked[1].messages[-1]["content"]
 
@@ -438,7 +441,7 @@ async def test_an_answer_that_is_not_mended_is_a_refusal() -> None:
 
 async def test_an_answer_of_a_shape_that_is_cut_is_asked_for_anew() -> None:
     async with spoken(breaks_off(*words('{"name": "fi')), says('{"name": "find", "sure": 1}')) as there:
-        assert await there.model.structured(ASK, Intent) == Intent("find", 1.0)
+        assert (await there.model.structured(ASK, Intent)).value == Intent("find", 1.0)
         first, second = there.server.asked
         assert first.messages == second.messages
 
@@ -464,4 +467,4 @@ async def test_without_a_script_the_server_goes_by_its_rules() -> None:
         found = (Line(Speaker.ASSISTANT, "", calls=(call,)), Line(Speaker.TOOL, '{"found": 1}', call_id=call.id))
         assert await there.text(msgspec.structs.replace(ASK, lines=(*ASK.lines, *found))) == 'It says: {"found": 1}'
         assert await there.text(msgspec.structs.replace(ASK, tools=())) == "I have nothing to add."
-        assert await there.model.structured(ASK, Intent) == Intent("find", 1.0)
+        assert (await there.model.structured(ASK, Intent)).value == Intent("find", 1.0)

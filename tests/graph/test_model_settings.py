@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from domain.assistant.models import Ask, Line, ModelDown, Piece, Speaker, Text
+from domain.assistant.models import Ask, Formed, Line, ModelDown, Piece, Speaker, Text
 from domain.assistant.models.endpoints import Endpoint, Preset, Prices
 from graph.model_settings import SIMPLE_MODEL, opened_model
 from graph.settings import ROOT, Settings, SettingsError, load_settings
@@ -30,8 +30,8 @@ class ByRules:
     async def answer(self, _: Ask) -> AsyncGenerator[Piece]:
         yield Text("By rules.")
 
-    async def structured(self, _: Ask, shape: type[T]) -> T:
-        return shape()
+    async def structured(self, _: Ask, shape: type[T]) -> Formed[T]:
+        return Formed(shape())
 
 
 @pytest.fixture(autouse=True)

@@ -68,6 +68,7 @@ VETTED: Final[Mapping[str, str]] = {
     "note_use": "Notes that a session is in use.",
     "open_runs": "Tells who has asked how many of its runs have not ended.",
     "open_runs_of": "Tells the owner of a conversation which runs end with it.",
+    "rename_conversation": "Changes the title of a conversation of one's own.",
     "search_messages": "Tells of messages in conversations that who asks takes part in.",
     "owns_conversation": "Tells whether a conversation is one's own.",
     "seal_audit": "Seals rows of the trail, and changes none.",

@@ -21,6 +21,7 @@ from domain.assistant.prompts import prompt
 
 KEY: Final = "sk-the-key-of-the-tests"
 PATH: Final = "/v1/chat/completions"
+TITLE: Final = "ConversationTitle"
 REASONS: Final = {200: "OK", 307: "Temporary Redirect", 429: "Too Many Requests"}
 
 
@@ -79,6 +80,12 @@ class Asked(msgspec.Struct, frozen=True):
         """The lines of the prompt."""
         found: list[dict[str, Any]] = self.body["messages"]
         return found
+
+    @property
+    def shape(self) -> str | None:
+        """The name of the shape that is asked for."""
+        form = self.body.get("response_format")
+        return str(form["json_schema"]["name"]) if form else None
 
     @property
     def tools(self) -> list[str]:
@@ -154,6 +161,8 @@ class LanguageModel:
         self.words: Sequence[str] = ("I ", "have ", "nothing ", "to ", "add.")
         self.shapes: dict[str, Any] = {}
         self.asked: list[Asked] = []
+        # What conversations are to be called it is asked beside the script; without such a shape it declines.
+        self.titled: list[Asked] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -167,12 +176,11 @@ class LanguageModel:
 
     async def reply(self, asked: Asked) -> Reply:
         """What it answers."""
+        if asked.shape == TITLE:
+            return says(json.dumps(self.shapes[TITLE])) if TITLE in self.shapes else fails(400)
         if self.script:
             return self.script.popleft()
-        form = asked.body.get("response_format")
-        if form:
-            return says(json.dumps(self.shapes[form["json_schema"]["name"]]))
-        return self._by_rules(asked)
+        return says(json.dumps(self.shapes[asked.shape])) if asked.shape else self._by_rules(asked)
 
     def _by_rules(self, asked: Asked) -> Reply:
         last = asked.messages[-1]
@@ -192,7 +200,7 @@ class LanguageModel:
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 asked = await _read(reader)
-                self.asked.append(asked)
+                (self.titled if asked.shape == TITLE else self.asked).append(asked)
                 await _Answer(reader, writer).give(await self.reply(asked))
         finally:
             writer.close()

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -88,6 +88,13 @@ class Spent(msgspec.Struct, frozen=True):
 Piece: TypeAlias = Text | Call | Spent
 
 
+class Formed(msgspec.Struct, Generic[T], frozen=True):
+    """An answer of a shape, and what each request for it has cost, as far as the model told."""
+
+    value: T
+    spent: tuple[Spent, ...] = ()
+
+
 class ModelDown(Exception):  # noqa: N818 - it ends a run, as a fault does
     """No model answers at present; the same may succeed later."""
 
@@ -115,6 +122,6 @@ class Model(Protocol):
         """
         ...
 
-    async def structured(self, ask: Ask, shape: type[T]) -> T:
+    async def structured(self, ask: Ask, shape: type[T]) -> Formed[T]:
         """An answer of the given shape (a msgspec struct). Raises ModelDown and ModelRefused."""
         ...

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from domain.assistant.models import Ask, Call, Model, ModelDown, ModelRefused, ModelUnusable, Piece, Text
+from domain.assistant.models import Ask, Call, Formed, Model, ModelDown, ModelRefused, ModelUnusable, Piece, Text
 
 log = logging.getLogger("steward.models")
 
@@ -109,7 +109,7 @@ class Chain:
                 return
         raise self._none_left(failed)
 
-    async def structured(self, ask: Ask, shape: type[T]) -> T:
+    async def structured(self, ask: Ask, shape: type[T]) -> Formed[T]:
         """The first answer of the shape. Raises ModelDown and ModelRefused as `answer` does."""
         failed: list[Exception] = []
         for model, breaker in self._admitted():

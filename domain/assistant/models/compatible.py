@@ -11,7 +11,7 @@ import openai
 from openai import AsyncStream
 from openai.types.chat import ChatCompletionChunk
 
-from domain.assistant.models import Ask, Line, ModelRefused, Piece, Speaker, Spent, Text, wire
+from domain.assistant.models import Ask, Formed, Line, ModelRefused, Piece, Speaker, Spent, Text, wire
 from domain.assistant.models.endpoints import KEEPING, Endpoint
 from domain.assistant.models.failures import FAILED, Again, Retries, Sleep, meaning
 from domain.assistant.prompts import prompt
@@ -70,7 +70,7 @@ class Compatible:
                 return
             await retries.pause(failed)
 
-    async def structured(self, ask: Ask, shape: type[T]) -> T:
+    async def structured(self, ask: Ask, shape: type[T]) -> Formed[T]:
         """An answer of the shape; where it does not fit, the model may mend it once.
 
         Raises ModelDown, and ModelRefused if it does not fit then either.
@@ -78,28 +78,30 @@ class Compatible:
         form = wire.response_format(shape)
         schema = msgspec.json.encode(form["json_schema"]["schema"]).decode()
         asked = (*ask.lines, Line(Speaker.USER, prompt("structured").render(schema=schema)))
-        text = await self._whole(asked, form)
+        text, spent = await self._whole(asked, form)
         try:
-            return _read(text, shape)
+            return Formed(_read(text, shape), spent)
         except msgspec.DecodeError as error:
             problem = str(error)
         mend = Line(Speaker.USER, prompt("repair").render(problem=problem))
-        mended = await self._whole((*asked, Line(Speaker.ASSISTANT, text), mend), form)
+        mended, more = await self._whole((*asked, Line(Speaker.ASSISTANT, text), mend), form)
         try:
-            return _read(mended, shape)
+            return Formed(_read(mended, shape), spent + more)
         except msgspec.DecodeError:
             raise ModelRefused(f"{self.name}: its answer does not have the shape that was asked for") from None
 
     def _retries(self) -> Retries:
         return Retries(self.name, self._sleep, self._chance)
 
-    async def _whole(self, lines: tuple[Line, ...], form: dict[str, Any]) -> str:
-        """All words of an answer that nobody sees before it is whole: one that is cut short is asked for anew."""
+    async def _whole(self, lines: tuple[Line, ...], form: dict[str, Any]) -> tuple[str, tuple[Spent, ...]]:
+        """An answer that nobody sees before it is whole, and its cost: one that is cut short is asked for anew."""
         retries = self._retries()
         while True:
             try:
                 async with aclosing(self._once(Ask(lines), "", response_format=form)) as pieces:
-                    return "".join([piece.text async for piece in pieces if isinstance(piece, Text)])
+                    found = [piece async for piece in pieces]
+                    words = "".join(piece.text for piece in found if isinstance(piece, Text))
+                    return words, tuple(piece for piece in found if isinstance(piece, Spent))
             except Again as again:
                 failed = again
             await retries.pause(failed)

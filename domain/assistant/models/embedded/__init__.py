@@ -9,9 +9,13 @@ from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Final, TypeVar
 
-from domain.assistant.models import Ask, Call, ModelRefused, Piece, Spent, Text
+import msgspec
+
+from domain.assistant.models import Ask, Call, Formed, ModelRefused, Piece, Spent, Text
+from domain.assistant.models.embedded.naming import name_of
 from domain.assistant.models.embedded.planning import Turn, calls_of
 from domain.assistant.models.embedded.telling import answer_of
+from domain.assistant.models.shapes import ConversationTitle
 
 T = TypeVar("T")
 
@@ -51,9 +55,13 @@ class EmbeddedModel:
             yield call
         yield Spent(NAME, _tokens(_read(ask)), _tokens([text, *map(_written, calls)]), Decimal(0))
 
-    async def structured(self, ask: Ask, shape: type[T]) -> T:  # noqa: ARG002 - the Protocol's own arguments
-        """Raises ModelRefused, always: its rules write sentences, and cannot fill a shape that they do not know."""
-        raise ModelRefused("The embedded model answers in words alone.")
+    async def structured(self, ask: Ask, shape: type[T]) -> Formed[T]:
+        """A title, where its rules know one. Raises ModelRefused for that, and for all shapes that it does not know."""
+        title = name_of(Turn.of(ask)) if shape is ConversationTitle else None
+        if title is None:
+            raise ModelRefused("The embedded model answers in words alone.")
+        spent = Spent(NAME, _tokens(_read(ask)), _tokens([title]), Decimal(0))
+        return Formed(msgspec.convert({"title": title}, shape), (spent,))
 
 
 def following(answer: str, said: str) -> str:

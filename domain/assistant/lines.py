@@ -1,0 +1,39 @@
+"""Messages as models are shown them."""
+
+from typing import Final
+
+from domain.assistant.models import Line, Speaker
+from domain.conversations import blocks as content
+from domain.conversations.blocks import AnyBlock
+from domain.conversations.entities import Message, MessageRole
+
+SPEAKERS: Final = {
+    MessageRole.USER: Speaker.USER,
+    MessageRole.ASSISTANT: Speaker.ASSISTANT,
+    MessageRole.SYSTEM: Speaker.SYSTEM,
+    MessageRole.TOOL: Speaker.ASSISTANT,
+}
+NOTHING: Final = "nothing in particular"
+# As many rows of a table that was shown before as a model needs to know what "the second one" is.
+MOST_ROWS: Final = 20
+
+
+def line_of(message: Message) -> Line:
+    """A message as a model is shown it."""
+    text = "\n\n".join(filter(None, map(_words, content.read(message.blocks))))
+    return Line(SPEAKERS[message.role], text)
+
+
+def _words(block: AnyBlock) -> str:
+    match block:
+        case content.TextBlock():
+            return block.text
+        case content.TableBlock():
+            rows = [[column.name for column in block.columns], *block.rows[:MOST_ROWS]]
+            return "\n".join([f"[Table: {block.title}]", *(" | ".join(cell or "" for cell in row) for row in rows)])
+        case content.ChartBlock():
+            return f"[Chart: {block.title}]"
+        case content.ConfirmationBlock():
+            return f"[Confirmation: {block.summary}, {block.state.value}]"
+        case _:
+            return ""
