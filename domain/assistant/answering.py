@@ -79,10 +79,10 @@ async def survey(work: Work, viewer: Viewer, run: Run) -> Situation:
     question = await work.messages.one(viewer, run.question_id)
     answer = await work.messages.one(viewer, run.message_id)
     earlier = await work.messages.latest(run.conversation_id, question.id, MOST_EARLIER)
+    looked = [each for each in await still_there(work, viewer, known_of(question).context.refs) if each.shared]
     # Whatever the model is shown it may repeat: so who does not see that does not see the answer either.
-    await work.messages.mention(answer, await work.messages.clients_of([message.id for message in earlier]))
-    context = known_of(question).context
-    looked = await still_there(work, viewer, context.refs)
+    shown = await work.messages.clients_of([message.id for message in earlier])
+    await work.messages.mention(answer, shown.union(*(each.clients for each in looked)))
     blocks = content.read(answer.blocks)
     said = (await work.runs.said(answer.id)).get(len(blocks), "")
     return Situation(

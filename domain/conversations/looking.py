@@ -15,11 +15,15 @@ MOST_REFS: Final = 20
 
 
 class Looked(msgspec.Struct, frozen=True):
-    """An object that is looked at: what it is called, and the clients whose data it is."""
+    """An object that is looked at: what it is called, and the clients whose data it is.
+
+    `shared` says that whoever sees these clients sees it too, so that an answer which they see may name it.
+    """
 
     ref: Ref
     name: str
     clients: tuple[UUID, ...] = ()
+    shared: bool = True
 
 
 Look: TypeAlias = Callable[[Work, Viewer, Ref], Awaitable[Looked]]
@@ -41,8 +45,11 @@ async def _order(work: Work, viewer: Viewer, ref: Ref) -> Looked:
 
 
 async def _household(work: Work, viewer: Viewer, ref: Ref) -> Looked:
-    name = (await work.households.one(viewer, ref.id)).name
-    return Looked(ref, name, tuple(await work.households.members(viewer, ref.id)))
+    household = await work.households.one(viewer, ref.id)
+    members = await work.households.members(viewer, ref.id)
+    # It is seen by its book, and its members may have moved to others.
+    books = {member.book_id for member in await work.clients.by_ids(viewer, members)}
+    return Looked(ref, household.name, tuple(members), household.book_id in books)
 
 
 async def _instrument(work: Work, viewer: Viewer, ref: Ref) -> Looked:
@@ -50,7 +57,8 @@ async def _instrument(work: Work, viewer: Viewer, ref: Ref) -> Looked:
 
 
 async def _book(work: Work, viewer: Viewer, ref: Ref) -> Looked:
-    return Looked(ref, (await work.books.one(viewer, ref.id)).name)
+    # It holds more clients than can be noted with a message.
+    return Looked(ref, (await work.books.one(viewer, ref.id)).name, shared=False)
 
 
 LOOKS: Final[Mapping[str, Look]] = {

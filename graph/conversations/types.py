@@ -1,5 +1,6 @@
 """Conversations, messages and runs as the schema shows them."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -41,8 +42,10 @@ from graph.follow import StreamCursor
 from graph.identity import User
 from graph.lists import Connection
 from graph.nodes import Node, OfEntity
+from persistence.books import Books
 from persistence.conversations import Conversations, Messages, Runs
 from persistence.events import Events
+from persistence.households import Households
 from persistence.identity import Identities
 
 for each in (AgentState, RunError, RunStatus):
@@ -66,6 +69,11 @@ PLACES: Final = Batch(_places, by="conversation_id")
 TITLES: Final = Batch(reading(Conversations.titles), by="id")
 OPEN_TEXTS: Final = Batch(reading(Runs.open_texts), by="message_id", many=True)
 POSITIONS: Final = Batch(reading(Runs.positions), by="run_id")
+# Of what is looked at, these alone may be unseen by who sees the clients of a message.
+LOOKED_AT: Final = {
+    "book": Batch(reading(Books.by_ids), by="id"),
+    "household": Batch(reading(Households.by_ids), by="id"),
+}
 
 
 @type_
@@ -148,14 +156,24 @@ class MessageContext(OfEntity):
 
     page: str | None
 
-    @strawberry.field(description="The ids of the objects that were looked at.", metadata=cost(size=2))
-    def node_ids(self: entities.Context) -> list[ID]:
+    @strawberry.field(
+        description="The ids of the objects that were looked at, as far as the viewer sees them.", metadata=cost(size=2)
+    )
+    async def node_ids(self: entities.Context, info: Info) -> list[ID]:
         """The ids as clients see them."""
-        return _ids(self.refs)
+        seen = await asyncio.gather(*(_is_seen(info.context, ref) for ref in self.refs))
+        return [ID(str(ref)) for ref, shown in zip(self.refs, seen, strict=True) if shown]
 
 
-def _ids(refs: Sequence[Ref]) -> list[ID]:
-    return [ID(str(ref)) for ref in refs]
+async def _is_seen(context: Context, ref: Ref) -> bool:
+    """Whether the viewer, who sees the message, sees an object that was looked at."""
+    if ref.kind not in LOOKED_AT:
+        return True
+    try:
+        await LOOKED_AT[ref.kind].of(context, ref.id)
+    except NotFound:
+        return False
+    return True
 
 
 @type_

@@ -82,6 +82,71 @@ async def test_what_is_said_of_a_household_is_about_its_members(
         assert await message(gql, colleague, each) is None
 
 
+async def test_who_does_not_see_a_book_is_not_told_of_it(make: Make, gql: Gql, services: Services) -> None:
+    owner, colleague = await make.advisor(), await make.advisor()
+    assert owner.book
+    instrument = await make.instrument("TCS")
+    empty = await people.household(make, owner.book, name="Quiet house")
+    conversation = await talk(gql, owner, mode="GROUP")
+    await share(gql, owner, conversation, colleague)
+    looked = [id_of(owner.book), id_of(instrument), id_of(empty)]
+    server = LanguageModel(says("This is it."))
+    async with answered_by(services, server) as answering:
+        given = {"conversationId": conversation, "context": {"nodeIds": looked}}
+        sent = await say(gql, owner, "What is this?", **given)
+        await drained(answering, RUNS)
+    for who, seen in ((owner, looked), (colleague, looked[1:2])):
+        question = await message(gql, who, sent["message"]["id"])
+        assert question["context"]["nodeIds"] == seen
+        # What it says is for both: so the model cannot name what only one of them sees.
+        assert (await message(gql, who, sent["answer"]["id"]))["run"]["status"] == "COMPLETED"
+    told = str(server.asked[0].messages)
+    assert instrument.name in told
+    assert not any(word in told for word in (owner.book.name, empty.name, looked[0], looked[2]))
+
+
+async def test_a_household_is_named_to_who_sees_it_by_its_book(make: Make, gql: Gql, services: Services) -> None:
+    team = await make.team()
+    owner = await make.user(Role.SUPERVISOR, team)
+    ours, theirs = await make.advisor(team=team), await make.advisor(team=team)
+    assert ours.book
+    assert theirs.book
+    home = await people.household(make, ours.book, name="Rao family")
+    # All of its members are in the other book by now.
+    member = await make.client(theirs.book, household_id=home.id)
+    for moved in (False, True):
+        conversation = await talk(gql, owner, mode="GROUP")
+        if moved:
+            await make.client(ours.book, household_id=home.id)
+        await share(gql, owner, conversation, theirs)
+        server = LanguageModel(says("They are well."))
+        async with answered_by(services, server) as answering:
+            given = {"conversationId": conversation, "context": {"nodeIds": [id_of(home), id_of(member)]}}
+            sent = await say(gql, owner, "How are they?", **given)
+            await drained(answering, RUNS)
+        # Whoever sees its name sees a member in its book.
+        assert (home.name in str(server.asked[0].messages)) is moved
+        seen = await message(gql, theirs, sent["message"]["id"])
+        assert (seen and seen["context"]["nodeIds"]) == (None if moved else [id_of(member)])
+
+
+async def test_what_the_model_is_told_of_by_then_decides_who_reads_the_answer(
+    make: Make, gql: Gql, services: Services
+) -> None:
+    owner, colleague = await make.advisor(), await make.advisor()
+    assert owner.book
+    home = await people.household(make, owner.book, name="Rao family")
+    conversation = await talk(gql, owner, mode="GROUP")
+    await share(gql, owner, conversation, colleague)
+    given = {"conversationId": conversation, "context": {"nodeIds": [id_of(home)]}}
+    sent = await say(gql, owner, "How are they?", **given)
+    # Only now it has a member, by whom it may be named.
+    await make.client(owner.book, household_id=home.id)
+    await drained(services, RUNS)
+    assert await message(gql, owner, sent["answer"]["id"])
+    assert await message(gql, colleague, sent["answer"]["id"]) is None
+
+
 async def test_what_was_looked_up_is_known_of_a_cancelled_answer_too(make: Make, gql: Gql) -> None:
     advisor = await make.advisor()
     sent = await say(gql, advisor, "Who is Meera?")
