@@ -1,6 +1,6 @@
 """Personal data that is shown for a stated reason, and destroyed when its time is over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
@@ -10,6 +10,7 @@ import msgspec
 from domain.access import Action, Viewer, require, require_recent
 from domain.audit import Trace
 from domain.clients import Client, ClientStatus
+from domain.conversations.verbs import tell_deleted
 from domain.errors import Refusal, RefusalCode
 from domain.identity import User, UserStatus
 from domain.identity.accounts import end_all_sessions
@@ -34,7 +35,10 @@ class Privacy(Protocol):
     """The storage that destroys: what is left of a person once its key is gone."""
 
     async def blank_client(self, client_id: UUID) -> Blanked: ...  # noqa: D102 - the signature says it, here and below
-    async def blank_account(self, user_id: UUID) -> None: ...  # noqa: D102
+    async def blank_account(self, user_id: UUID) -> Mapping[UUID, Sequence[tuple[UUID, UUID]]]:
+        """Gives the conversations that are gone with it, each with its runs that had not ended, and whose they were."""
+        ...
+
     async def users_of(self, client_id: UUID) -> Sequence[UUID]: ...  # noqa: D102
     async def remaining(self, household_id: UUID) -> int: ...  # noqa: D102
 
@@ -174,5 +178,6 @@ async def _erase_account(work: Work, user: User, seen: int) -> User:
         version=user.version + 1,
     )
     await work.accounts.replace(msgspec.structs.replace(user, version=seen), after)
-    await work.privacy.blank_account(user.id)
+    for conversation_id, open_runs in (await work.privacy.blank_account(user.id)).items():
+        await tell_deleted(work, conversation_id, open_runs)
     return after

@@ -17,7 +17,9 @@ BLANK_CLIENT: Final = select(
     func.blank_client(bindparam("client_id", type_=Uuid), bindparam("name")).table_valued("orders", "portfolios")
 )
 BLANK_MESSAGES: Final = select(func.blank_messages(bindparam("client_id", type_=Uuid), bindparam("name")))
-BLANK_ACCOUNT: Final = select(func.blank_account(bindparam("user_id", type_=Uuid)))
+BLANK_ACCOUNT: Final = select(
+    func.blank_account(bindparam("user_id", type_=Uuid)).table_valued("conversation", "run", "asker", name="gone")
+)
 USERS_OF: Final = select(users.c.id).where(users.c.client_id == bindparam("client_id", type_=Uuid)).order_by(users.c.id)
 REMAINING: Final = (
     select(func.count()).select_from(clients).where(clients.c.household_id == bindparam("household_id", type_=Uuid))
@@ -34,9 +36,15 @@ class Privacy(Repository):
         ((messages,),) = await self.lent.rows(BLANK_MESSAGES, values)
         return Blanked(orders, portfolios, messages)
 
-    async def blank_account(self, user_id: UUID) -> None:
-        """Remove all by which a user signs in, and where it signed in from."""
-        await self.lent.rows(BLANK_ACCOUNT, {"user_id": user_id})
+    async def blank_account(self, user_id: UUID) -> dict[UUID, list[tuple[UUID, UUID]]]:
+        """Remove all by which a user signs in, where it signed in from, and what an end client has talked of.
+
+        Gives the conversations that are gone, each with its runs that had not ended, and whose they were.
+        """
+        gone: dict[UUID, list[tuple[UUID, UUID]]] = {}
+        for conversation_id, run_id, asker_id in await self.lent.rows(BLANK_ACCOUNT, {"user_id": user_id}):
+            gone.setdefault(conversation_id, []).extend([(run_id, asker_id)] if run_id else [])
+        return gone
 
     async def users_of(self, client_id: UUID) -> Sequence[UUID]:
         """The sign-ins of an end client."""

@@ -27,6 +27,11 @@ class Conversations(Protocol):
     async def add(self, row: Conversation) -> None: ...  # noqa: D102
     async def replace(self, before: Conversation, after: Conversation) -> Conversation: ...  # noqa: D102
     async def remove(self, conversation: Conversation) -> None: ...  # noqa: D102
+
+    async def forget(self, conversation_id: UUID) -> None:
+        """Forget the events of a conversation that is gone."""
+        ...
+
     async def touch(self, conversation_id: UUID, at: datetime) -> None: ...  # noqa: D102
     async def participants(self, viewer: Viewer, keys: Sequence[UUID]) -> list[Participant]: ...  # noqa: D102
     async def join(self, participant: Participant) -> bool: ...  # noqa: D102

@@ -1,5 +1,6 @@
 """Starting conversations, saying something in them, sharing, renaming, archiving and deleting them."""
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -175,12 +176,18 @@ async def delete(work: Work, viewer: Viewer, conversation_id: UUID) -> UUID:
     # Their locks come before the messages' own: whoever writes of a run has its lock first, too.
     open_runs = await work.runs.open_of(conversation.id)
     await work.conversations.remove(conversation)
+    await tell_deleted(work, conversation.id, open_runs)
+    return conversation.id
+
+
+async def tell_deleted(work: Work, conversation_id: UUID, open_runs: Sequence[tuple[UUID, UUID]]) -> None:
+    """Have all who follow a conversation hear that it is gone; `open_runs` went with it, each with whose it was."""
+    await work.conversations.forget(conversation_id)
     for run_id, user_id in open_runs:
         work.wake(runs.topic_of(run_id))
         work.enqueue(runs.seat_next, user_id)
     # It stands for all that was there: so no cursor is too old for it.
-    work.append(stream_of(conversation.id), EventKind.CONVERSATION_DELETED, conversation.id, 1, since=1)
-    return conversation.id
+    work.append(stream_of(conversation_id), EventKind.CONVERSATION_DELETED, conversation_id, 1, since=1)
 
 
 async def share(work: Work, viewer: Viewer, conversation_id: UUID, user_id: UUID) -> Conversation:

@@ -34,3 +34,38 @@ create function rename_conversation(conversation uuid, wanted text) returns void
 $$;
 revoke execute on function rename_conversation(uuid, text) from public;
 grant execute on function rename_conversation(uuid, text) to steward_app;
+
+-- As before, and it gives the conversations that are gone with their end client, each with its runs that had not ended and
+-- whose they are: those who took part are told, and forget_conversation takes what the log told of them.
+drop function blank_account(uuid);
+create function blank_account(person uuid) returns table (conversation uuid, run uuid, asker uuid)
+    language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+    if not exists (select from person_keys where person_id = person and destroyed_at is not null) then
+        raise insufficient_privilege using message = 'the user is not erased';
+    end if;
+    delete from credentials where id = person;
+    delete from second_factors where id = person;
+    delete from recovery_codes where user_id = person;
+    delete from sign_in_challenges where user_id = person;
+    delete from provider_flows where user_id = person;
+    delete from account_links where user_id = person;
+    delete from user_preferences where id = person;
+    delete from provider_identities where user_id = person;
+    -- What an end client has said is its own; what the staff have said is the firm's. With the locks of runs first, in the
+    -- order in which others take them.
+    perform from runs r join conversations c on c.id = r.conversation_id join users u on u.id = c.owner_id
+        where u.id = person and u.role = 'CLIENT' and r.status in ('QUEUED', 'RUNNING')
+        order by r.id for update of r;
+    return query select c.id, r.id, r.user_id from conversations c
+        join users u on u.id = c.owner_id
+        left join runs r on r.conversation_id = c.id and r.status in ('QUEUED', 'RUNNING')
+        where u.id = person and u.role = 'CLIENT' order by c.id, r.id;
+    delete from conversations where owner_id = person and exists (
+        select from users u where u.id = person and u.role = 'CLIENT'
+    );
+    update sessions set device = '', address = '' where user_id = person;
+end
+$$;
+revoke execute on function blank_account(uuid) from public;
+grant execute on function blank_account(uuid) to steward_app;

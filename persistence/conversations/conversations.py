@@ -143,6 +143,9 @@ class Conversations(Listed[Conversation]):
         return bool(row[0])
 
     async def remove(self, conversation: Conversation) -> None:
-        """Delete a conversation with all that was said, and its events."""
+        """Delete a conversation with all that was said."""
         await self.delete(conversations, conversation)
-        await self.lent.rows(FORGET_EVENTS, {"conversation_id": conversation.id})
+
+    async def forget(self, conversation_id: UUID) -> None:
+        """Forget the events of a conversation that is gone."""
+        await self.lent.rows(FORGET_EVENTS, {"conversation_id": conversation_id})

@@ -4,10 +4,14 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+from domain.access import Role
+from domain.clients import ClientStatus
+from domain.conversations.entities import Mode
 from domain.office import RUNS
 from graph.context import Services
 from graph.ids import decode, id_of
 from persistence.housekeeping import forget
+from tests.factories import talks
 from tests.factories.firm import Make, SignedIn
 from tests.support.gql import Gql
 from tests.support.language_model import LanguageModel, Want, halting, says, wants
@@ -174,6 +178,38 @@ async def test_whoever_answers_lets_go(make: Make, gql: Gql, live: Served, servi
             # The model's connection is given back, though it would have gone on.
             await server.idle()
     assert await make.connection.fetchval("select count(*) from run_steps") == 0
+
+
+async def test_what_an_erased_client_talked_of_is_gone_before_everybodys_eyes(
+    make: Make, gql: Gql, live: Served, services: Services
+) -> None:
+    advisor, admin = await make.advisor(), await make.user(Role.ADMIN)
+    assert advisor.book
+    person = await make.client(advisor.book, status=ClientStatus.ARCHIVED)
+    client = await make.user(Role.CLIENT, client_id=person.id)
+    # End clients find none of the staff to share with: here somebody has let the advisor in.
+    made = await talks.conversation(make, client.user, advisor.user, mode=Mode.GROUP)
+    conversation, own = id_of(made), await talk(gql, advisor)
+    first = await cursor_of(gql, advisor, conversation)
+    await say(gql, client, "What do I hold?", conversationId=conversation)
+    await drained(services, RUNS)
+    # All seats of the advisor are taken by what goes with it.
+    for number in range(5):
+        await say(gql, advisor, f"Hello {number}?", conversationId=conversation)
+    waiting = await say(gql, advisor, "Mine", conversationId=own)
+    assert waiting["run"]["status"] == "QUEUED"
+    async with socket_to(live, advisor.token) as socket:
+        await socket.subscribe(FOLLOW, conversation=conversation, after=await cursor_of(gql, advisor, conversation))
+        given = {"clientId": id_of(person), "version": 1, "reason": "Its time is over by law."}
+        assert (await gql.as_(admin).change("eraseClient", "client { id }", **given))["userErrors"] == []
+        assert await last_told(socket, conversation) == []
+        # Whoever comes back hears that alone, from whatever place.
+        await socket.subscribe(FOLLOW, conversation=conversation, after=first)
+        assert await last_told(socket, conversation) == []
+    listed = await gql.as_(advisor).run("{ conversations { nodes { id } } }")
+    assert listed["conversations"]["nodes"] == [{"id": own}]
+    await drained(services, RUNS)
+    assert (await run_of(gql, advisor, waiting["run"]["id"]))["status"] == "COMPLETED"
 
 
 async def test_whoever_waits_behind_its_runs_goes_on(make: Make, gql: Gql, services: Services) -> None:

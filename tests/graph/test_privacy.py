@@ -309,8 +309,8 @@ def metadata_script() -> str:
     """What the migration does to a user's rows."""
     from migrations.scripts import VERSIONS  # noqa: PLC0415 - alembic's own imports are long
 
-    text = (VERSIONS / "0016_conversations.up.sql").read_text(encoding="utf-8")
-    return text[text.index("create or replace function blank_account") :].partition("end\n$$;")[0]
+    text = (VERSIONS / "0017_answers.up.sql").read_text(encoding="utf-8")
+    return text[text.index("create function blank_account") :].partition("end\n$$;")[0]
 
 
 async def test_the_functions_that_destroy_decline_without_a_destroyed_key(
