@@ -1,10 +1,13 @@
 """The events of conversations: in order, from any place, and the same to all who may hear them."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from domain.office import RUNS
@@ -61,6 +64,34 @@ async def told(gql: Gql, live: Served, services: Services, who: SignedIn, conver
         await socket.subscribe(FOLLOW, conversation=conversation, after=cursor)
         await say(gql, who, "Find her", conversationId=conversation)
         return await until_end(socket)
+
+
+class Written(msgspec.Struct, frozen=True):
+    """An answer of which PIECES are told, and whose end waits until it is let go; what was heard of it on a socket."""
+
+    who: SignedIn
+    conversation: str
+    start: str
+    answer: str
+    held: asyncio.Event
+    heard: Heard
+    socket: Socket
+
+
+@asynccontextmanager
+async def being_written(make: Make, gql: Gql, live: Served, services: Services) -> AsyncIterator[Written]:
+    """An answer in its middle."""
+    who = await make.advisor()
+    conversation = await talk(gql, who)
+    start, held, heard = await cursor_of(gql, who, conversation), asyncio.Event(), Heard()
+    server = LanguageModel(halting(held, PIECES, "The ", "end."))
+    async with answered_by(services, server) as answering, socket_to(live, who.token) as socket:
+        await socket.subscribe(FOLLOW, conversation=conversation, after=start)
+        async with working(answering, RUNS):
+            answer = (await say(gql, who, "Go on", conversationId=conversation))["answer"]["id"]
+            while heard.text_of(answer) != "".join(PIECES):
+                heard.hear((await socket.next(20))["conversationEvents"])
+            yield Written(who, conversation, start, answer, held, heard, socket)
 
 
 async def meera(make: Make) -> SignedIn:
@@ -121,73 +152,57 @@ async def test_from_every_place_of_an_answer_that_has_ended_one_gets_the_whole(
 async def test_from_every_place_of_an_answer_that_is_written_one_goes_on_exactly_there(
     make: Make, gql: Gql, live: Served, services: Services
 ) -> None:
-    advisor = await make.advisor()
-    conversation = await talk(gql, advisor)
-    start, held, heard = await cursor_of(gql, advisor, conversation), asyncio.Event(), Heard()
-    server = LanguageModel(halting(held, PIECES, "The ", "end."))
-    async with answered_by(services, server) as answering, socket_to(live, advisor.token) as socket:
-        await socket.subscribe(FOLLOW, conversation=conversation, after=start)
-        async with working(answering, RUNS):
-            answer = (await say(gql, advisor, "Go on", conversationId=conversation))["answer"]["id"]
-            while heard.text_of(answer) != "".join(PIECES):
-                heard.hear((await socket.next(20))["conversationEvents"])
-            others = []
-            for place in range(len(heard.events) + 1):
-                other = Heard()
-                for event in heard.events[:place]:
-                    other.hear(event)
-                others.append(other)
-                cursor = other.cursor or start
-                await socket.subscribe(FOLLOW, conversation=conversation, after=cursor, id=f"from {place}")
-                while len(other.events) < len(heard.events):
-                    received = await socket.receive()
-                    assert received["id"] == f"from {place}"
-                    other.hear(received["payload"]["data"]["conversationEvents"])
-                assert other.events[place:] == heard.events[place:]
-            held.set()
-            by_id = {f"from {place}": other for place, other in enumerate(others)} | {"1": heard}
-            while any(not each.whole for each in by_id.values()):
-                received = await socket.receive(20)
-                by_id[received["id"]].hear(received["payload"]["data"]["conversationEvents"])
-    assert heard.whole[answer]["blocks"][0]["text"] == "".join(PIECES) + "The end."
+    async with being_written(make, gql, live, services) as it:
+        heard, socket = it.heard, it.socket
+        others = []
+        for place in range(len(heard.events) + 1):
+            other = Heard()
+            for event in heard.events[:place]:
+                other.hear(event)
+            others.append(other)
+            cursor = other.cursor or it.start
+            await socket.subscribe(FOLLOW, conversation=it.conversation, after=cursor, id=f"from {place}")
+            while len(other.events) < len(heard.events):
+                received = await socket.receive()
+                assert received["id"] == f"from {place}"
+                other.hear(received["payload"]["data"]["conversationEvents"])
+            assert other.events[place:] == heard.events[place:]
+        it.held.set()
+        by_id = {f"from {place}": other for place, other in enumerate(others)} | {"1": heard}
+        while any(not each.whole for each in by_id.values()):
+            received = await socket.receive(20)
+            by_id[received["id"]].hear(received["payload"]["data"]["conversationEvents"])
+    assert heard.whole[it.answer]["blocks"][0]["text"] == "".join(PIECES) + "The end."
     for other in others:
         assert other.whole == heard.whole
-        assert other.agrees(answer)
+        assert other.agrees(it.answer)
 
 
 async def test_a_cursor_beside_the_messages_misses_nothing_and_repeats_nothing(
     make: Make, gql: Gql, live: Served, services: Services
 ) -> None:
-    advisor = await make.advisor()
-    conversation = await talk(gql, advisor)
-    start, held, heard = await cursor_of(gql, advisor, conversation), asyncio.Event(), Heard()
-    server = LanguageModel(halting(held, PIECES, "The ", "end."))
-    async with answered_by(services, server) as answering, socket_to(live, advisor.token) as socket:
-        await socket.subscribe(FOLLOW, conversation=conversation, after=start)
-        async with working(answering, RUNS):
-            answer = (await say(gql, advisor, "Go on", conversationId=conversation))["answer"]["id"]
-            while heard.text_of(answer) != "".join(PIECES):
-                heard.hear((await socket.next(20))["conversationEvents"])
-            read = (await gql.as_(advisor).run(READ, id=conversation))["node"]
-            text = next(node for node in read["messages"]["nodes"] if node["id"] == answer)["blocks"][0]["text"]
-            assert text == "".join(PIECES)
-            # From the beginning on, which the text is ahead of: what is known already is left out by its start.
-            await socket.subscribe(FOLLOW, conversation=conversation, after=start, id="again")
-            held.set()
-            while True:
-                received = await socket.receive(20)
-                if received["id"] != "again":
-                    continue
-                event = received["payload"]["data"]["conversationEvents"]
-                if event["__typename"] == "TextDelta" and event["start"] >= len(text.encode("utf-16-le")) // 2:
-                    text += event["text"]
-                if event["__typename"] in ENDS:
-                    break
-            # And from the cursor on nothing was missed.
-            await socket.subscribe(FOLLOW, conversation=conversation, after=read["eventsCursor"], id="from here")
-            while (received := await socket.receive(20))["id"] != "from here":
-                pass
-    assert received["payload"]["data"]["conversationEvents"]["message"]["id"] == answer
+    async with being_written(make, gql, live, services) as it:
+        conversation, socket = it.conversation, it.socket
+        read = (await gql.as_(it.who).run(READ, id=conversation))["node"]
+        text = next(node for node in read["messages"]["nodes"] if node["id"] == it.answer)["blocks"][0]["text"]
+        assert text == "".join(PIECES)
+        # From the beginning on, which the text is ahead of: what is known already is left out by its start.
+        await socket.subscribe(FOLLOW, conversation=conversation, after=it.start, id="again")
+        it.held.set()
+        while True:
+            received = await socket.receive(20)
+            if received["id"] != "again":
+                continue
+            event = received["payload"]["data"]["conversationEvents"]
+            if event["__typename"] == "TextDelta" and event["start"] >= len(text.encode("utf-16-le")) // 2:
+                text += event["text"]
+            if event["__typename"] in ENDS:
+                break
+        # And from the cursor on nothing was missed.
+        await socket.subscribe(FOLLOW, conversation=conversation, after=read["eventsCursor"], id="from here")
+        while (received := await socket.receive(20))["id"] != "from here":
+            pass
+    assert received["payload"]["data"]["conversationEvents"]["message"]["id"] == it.answer
     whole = event["message"]["blocks"][0]["text"]
     assert whole.startswith(text)
     assert whole == "".join(PIECES) + "The end."
