@@ -228,7 +228,7 @@ class Imitating(LanguageModel):
 
     async def reply(self, asked: Asked) -> Reply:
         """What the embedded model answers; it takes no shapes."""
-        if "response_format" in asked.body:
+        if asked.shape:
             return fails(400)
         pieces = [piece async for piece in self._model.answer(ask_of(asked.body))]
         calls = [piece for piece in pieces if isinstance(piece, Call)]
