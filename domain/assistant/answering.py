@@ -15,9 +15,10 @@ from uuid import UUID
 import msgspec
 
 from domain.access import Viewer
+from domain.assistant.lines import Shown
 from domain.assistant.models import Ask, Call, Focus, Line, Model, ModelDown, ModelRefused, Speaker, Spent, Text
 from domain.assistant.telling import Nib, Pen, Telling
-from domain.assistant.titling import title_of
+from domain.assistant.titling import shown_of, title_of
 from domain.assistant.tool_use import use_tool
 from domain.assistant.tools import ToolFailed
 from domain.assistant.tools.registry import TOOLS, line_of, spec_of
@@ -70,7 +71,7 @@ class Situation(msgspec.Struct, frozen=True):
 
 
 # What makes the lines of a prompt: the system's words, and as much of what was said, the tools' rounds last, as fits.
-Prompting: TypeAlias = Callable[[Situation, Sequence[Line], datetime], tuple[Line, ...]]
+Prompting: TypeAlias = Callable[[Situation, Sequence[Line], datetime], Shown]
 
 
 async def survey(work: Work, viewer: Viewer, run: Run) -> Situation:
@@ -138,7 +139,7 @@ class Answering:
         """Ask the model once, and tell what it says; gives the tools that it wants called before it goes on."""
         self._tell(state=AgentState.THINKING, text="Thinking")
         calls: list[Call] = []
-        ask = self._next()
+        ask, shown = self._next()
         async for piece in self._assistant.model.answer(ask):
             match piece:
                 case Text():
@@ -146,21 +147,24 @@ class Answering:
                 case Call():
                     calls.append(piece)
                 case Spent():
-                    self.calls.append(self._assistant.call_of(self._run, piece, CallPurpose.ANSWER, self._office.now))
+                    call = self._assistant.call_of(self._run, CallPurpose.ANSWER, shown, piece, self._office.now)
+                    self.calls.append(call)
         # Some servers take a model's words for a call, though it was offered nothing.
         return calls if ask.tools else []
 
-    def _next(self) -> Ask:
+    def _next(self) -> tuple[Ask, Shown]:
         tools = SPECS if self._round < MOST_ROUNDS else ()
         viewer, now = self._situation.viewer, self._office.now
-        return Ask(
-            lines=self._assistant.prompting(self._situation, _rounds(self._uses), now),
+        shown = self._assistant.prompting(self._situation, _rounds(self._uses), now)
+        ask = Ask(
+            lines=shown.lines,
             tools=tools,
             said=self._said,
             focus=self._situation.focus,
             today=viewer.today(now),
             locale=viewer.locale,
         )
+        return ask, msgspec.structs.replace(shown, said=self._said)
 
     def _say(self, text: str) -> None:
         if text := storable(text):
@@ -234,11 +238,12 @@ class ModelAssistant:
 
     async def entitle(self, office: Office, exchange: Exchange) -> Titled:
         """Say what an exchange is to be called."""
-        title, spent = await title_of(self.model, exchange)
-        calls = [self.call_of(exchange.run, each, CallPurpose.TITLE, office.now) for each in spent]
+        shown = shown_of(exchange)
+        title, spent = await title_of(self.model, exchange, shown)
+        calls = [self.call_of(exchange.run, CallPurpose.TITLE, shown, each, office.now) for each in spent]
         return Titled(title, tuple(calls))
 
-    def call_of(self, run: Run, spent: Spent, purpose: CallPurpose, now: datetime) -> ModelCall:
+    def call_of(self, run: Run, purpose: CallPurpose, shown: Shown, spent: Spent, now: datetime) -> ModelCall:
         """A call of a model that has just ended."""
         return ModelCall(
             id=self.new_id(now),
@@ -250,6 +255,7 @@ class ModelAssistant:
             input_tokens=spent.input_tokens,
             output_tokens=spent.output_tokens,
             cost=spent.cost,
+            prompt=shown.trace,
             ended_at=now,
         )
 

@@ -1,6 +1,8 @@
-"""Messages as models are shown them."""
+"""What models are shown: messages as lines, and the whole of it as a run's trace keeps it."""
 
 from typing import Final
+
+import msgspec
 
 from domain.assistant.models import Line, Speaker
 from domain.conversations import blocks as content
@@ -16,6 +18,22 @@ SPEAKERS: Final = {
 NOTHING: Final = "nothing in particular"
 # As many rows of a table that was shown before as a model needs to know what "the second one" is.
 MOST_ROWS: Final = 20
+
+
+class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a model is shown: the prompt that it begins with, by name and version, and all lines.
+
+    `said` is the beginning of the answer that the reader has seen already.
+    """
+
+    prompt: str
+    lines: tuple[Line, ...]
+    said: str = ""
+
+    @property
+    def trace(self) -> str:
+        """All of it, as JSON."""
+        return msgspec.json.encode(self).decode()
 
 
 def line_of(message: Message) -> Line:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from domain.assistant.answering import SPECS, Situation
-from domain.assistant.lines import NOTHING, line_of
+from domain.assistant.lines import NOTHING, Shown, line_of
 from domain.assistant.models import Line, Speaker
 from domain.assistant.prompts import prompt
 from domain.assistant.tokens import counter
@@ -24,7 +24,7 @@ class ContextWindow:
     def __init__(self, budget: int) -> None:
         self._budget = budget
 
-    def __call__(self, situation: Situation, rounds: Sequence[Line], now: datetime) -> tuple[Line, ...]:
+    def __call__(self, situation: Situation, rounds: Sequence[Line], now: datetime) -> Shown:
         """System and profile first, then what was said last, the question and the tools' rounds always.
 
         `rounds` are the calls of tools for this very answer, and what they have found.
@@ -33,7 +33,8 @@ class ContextWindow:
         said = [*situation.earlier, situation.question]
         lines = [line for message in said if (line := line_of(message)).text]
         count = counter()
-        return window(head, [*lines, *rounds], budget=self._budget - count(TOLD_OF_TOOLS), count=count)
+        shown = window(head, [*lines, *rounds], budget=self._budget - count(TOLD_OF_TOOLS), count=count)
+        return Shown(prompt("general").label, shown)
 
 
 def system_text(situation: Situation, now: datetime) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from domain.assistant.lines import NOTHING, line_of
+from domain.assistant.lines import NOTHING, Shown, line_of
 from domain.assistant.models import Ask, Focus, Line, Model, ModelDown, ModelRefused, Speaker, Spent
 from domain.assistant.models.shapes import ConversationTitle
 from domain.assistant.prompts import prompt
@@ -22,22 +22,27 @@ PATIENCE: Final = 20
 MOST_CHARACTERS: Final = 2_000
 
 
-async def title_of(model: Model, exchange: Exchange) -> tuple[str | None, tuple[Spent, ...]]:
+async def title_of(model: Model, exchange: Exchange, shown: Shown) -> tuple[str | None, tuple[Spent, ...]]:
     """What a model calls an exchange, if it has an idea in time, and what that has cost."""
+    ask = Ask(shown.lines, focus=_focus(exchange))
     try:
         async with asyncio.timeout(PATIENCE):
-            formed = await model.structured(_ask(exchange), ConversationTitle)
+            formed = await model.structured(ask, ConversationTitle)
     except (ModelDown, ModelRefused, TimeoutError) as error:
         log.info("a conversation keeps its question as its title: %s", type(error).__name__)
         return None, ()
     return shortened(storable(formed.value.title)) or None, formed.spent
 
 
-def _ask(exchange: Exchange) -> Ask:
-    focus = tuple(Focus(each.ref, each.name) for each in exchange.about)
-    told = prompt("title").render(focus="; ".join(each.name for each in focus) or NOTHING)
-    lines = (Line(Speaker.SYSTEM, told), _begun(exchange.question), _begun(exchange.answer))
-    return Ask(lines, focus=focus)
+def shown_of(exchange: Exchange) -> Shown:
+    """What a model is shown of an exchange."""
+    made = prompt("title")
+    told = made.render(focus="; ".join(each.name for each in exchange.about) or NOTHING)
+    return Shown(made.label, (Line(Speaker.SYSTEM, told), _begun(exchange.question), _begun(exchange.answer)))
+
+
+def _focus(exchange: Exchange) -> tuple[Focus, ...]:
+    return tuple(Focus(each.ref, each.name) for each in exchange.about)
 
 
 def _begun(message: Message) -> Line:

@@ -291,8 +291,20 @@ class ToolUse(Entity, frozen=True):
     used_at: datetime
 
 
+class Charge(Entity, frozen=True):
+    """What a call of a model has cost: tokens in and out, and the price of both in US dollars, if one is known."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost: Decimal | None
+
+
 class ModelCall(Entity, frozen=True):
-    """A finished call of a model: the attempt of the run that made it, and what it has cost, in US dollars if known."""
+    """A finished call of a model, in the trace of a run: the attempt that made it, and what it has cost, as a charge.
+
+    `prompt` is all that the model was shown, as JSON; none once somebody whom it speaks of is erased.
+    """
 
     id: UUID
     run_id: UUID
@@ -303,6 +315,7 @@ class ModelCall(Entity, frozen=True):
     input_tokens: int
     output_tokens: int
     cost: Decimal | None
+    prompt: str | None
     ended_at: datetime
 
 
@@ -338,7 +351,7 @@ def notes_of(uses: Sequence[ToolUse]) -> tuple[ToolNote, ...]:
     return tuple(ToolNote(use.name, use.line, use.failed) for use in uses)
 
 
-def usage_of(calls: Sequence[ModelCall]) -> Usage | None:
+def usage_of(calls: Sequence[Charge]) -> Usage | None:
     """What some calls of models have cost together; none where none has told. The price is known if each one's is."""
     if not calls:
         return None

@@ -214,7 +214,7 @@ async def end(work: Work, run: Run, error: RunError | None) -> Message:
 async def _known(work: Work, run: Run, message: Message) -> Insight:
     """What is known of an answer for good."""
     tools = notes_of(await work.runs.uses(run.id))
-    usage = usage_of(await work.runs.calls(run.id, CallPurpose.ANSWER))
+    usage = usage_of(await work.runs.charges(run.id, CallPurpose.ANSWER))
     return msgspec.structs.replace(known_of(message), tools=tools, usage=usage)
 
 

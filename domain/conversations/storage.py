@@ -8,6 +8,7 @@ from uuid import UUID
 from domain.access import Viewer
 from domain.conversations.entities import (
     CallPurpose,
+    Charge,
     Conversation,
     Message,
     ModelCall,
@@ -124,7 +125,7 @@ class Runs(Protocol):
 
     async def uses(self, run_id: UUID) -> list[ToolUse]: ...  # noqa: D102
     async def use(self, used: ToolUse) -> None: ...  # noqa: D102
-    async def calls(self, run_id: UUID, purpose: CallPurpose) -> list[ModelCall]: ...  # noqa: D102
+    async def charges(self, run_id: UUID, purpose: CallPurpose) -> list[Charge]: ...  # noqa: D102
     async def note(self, calls: Sequence[ModelCall]) -> None: ...  # noqa: D102
 
     async def said(self, message_id: UUID) -> Mapping[int, str]:

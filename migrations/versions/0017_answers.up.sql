@@ -1,4 +1,4 @@
--- What each call of a model has cost, in whatever attempt of a run.
+-- What each call of a model was shown and has cost, in whatever attempt of a run.
 CREATE TABLE model_calls (
     id UUID NOT NULL,
     run_id UUID NOT NULL,
@@ -9,6 +9,7 @@ CREATE TABLE model_calls (
     input_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL,
     cost NUMERIC,
+    prompt TEXT,
     ended_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT model_calls_pkey PRIMARY KEY (id),
     CONSTRAINT model_calls_purpose_check CHECK (purpose IN ('ANSWER', 'TITLE')),
@@ -23,6 +24,33 @@ create policy model_calls_add on model_calls for insert with check (exists (sele
 create policy model_calls_change on model_calls for update using (exists (select from messages where messages.id = model_calls.message_id)) with check (exists (select from messages where messages.id = model_calls.message_id));
 create policy model_calls_remove on model_calls for delete using ((exists (select from messages where messages.id = model_calls.message_id)) and (exists (select from messages where messages.id = model_calls.message_id)));
 grant select, insert on model_calls to steward_app;
+
+-- As before, and no prompt tells of the client any more.
+create or replace function blank_messages(client uuid, nothing text) returns bigint
+    language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    blanked bigint;
+begin
+    if not exists (select from person_keys where person_id = client and destroyed_at is not null) then
+        raise insufficient_privilege using message = 'the client is not erased';
+    end if;
+    -- Whatever a conversation about it is called, by hand too.
+    update conversation_titles t set title = nothing, message_id = null
+        from message_clients m where m.client_id = client and m.conversation_id = t.id;
+    -- Nobody writes on of it.
+    update runs r set status = 'CANCELLED', error = 'CANCELLED', ended_at = now()
+        from message_clients m
+        where m.client_id = client and m.message_id = r.message_id and r.status in ('QUEUED', 'RUNNING');
+    delete from tool_uses u using message_clients m where m.client_id = client and m.message_id = u.message_id;
+    delete from run_steps s using message_clients m where m.client_id = client and m.message_id = s.message_id;
+    update model_calls c set prompt = null
+        from message_clients m where m.client_id = client and m.message_id = c.message_id;
+    update messages g set blocks = '[]', insight = '{}', words = null, version = version + 1
+        from message_clients m where m.client_id = client and m.message_id = g.id;
+    get diagnostics blanked = row_count;
+    return blanked;
+end
+$$;
 
 -- Gives a conversation of one's own another title: also where the present one is of a message that one sees no longer.
 create function rename_conversation(conversation uuid, wanted text) returns void
@@ -64,6 +92,8 @@ begin
     delete from conversations where owner_id = person and exists (
         select from users u where u.id = person and u.role = 'CLIENT'
     );
+    -- Each prompt names whoever has asked.
+    update model_calls c set prompt = null from runs r where r.id = c.run_id and r.user_id = person;
     update sessions set device = '', address = '' where user_id = person;
 end
 $$;

@@ -12,6 +12,7 @@ from sqlalchemy.types import BigInteger, Uuid
 from domain.access import Viewer
 from domain.conversations.entities import (
     CallPurpose,
+    Charge,
     ModelCall,
     OpenText,
     QueuePlace,
@@ -92,8 +93,8 @@ USES: Final = (
     .where(tool_uses.c.run_id == bindparam("run_id", type_=Uuid))
     .order_by(tool_uses.c.round, tool_uses.c.position)
 )
-CALLS: Final = (
-    select(*columns(ModelCall, model_calls))
+CHARGES: Final = (
+    select(*columns(Charge, model_calls))
     .where(
         model_calls.c.run_id == bindparam("run_id", type_=Uuid),
         model_calls.c.purpose == bindparam("purpose", type_=Text),
@@ -208,9 +209,9 @@ class Runs(Repository):
         """Store a finished call of a tool."""
         await self.insert_unaudited(tool_uses, [used])
 
-    async def calls(self, run_id: UUID, purpose: CallPurpose) -> list[ModelCall]:
-        """The calls of models that a run has made for this, in order."""
-        return await self.lent.many(ModelCall, CALLS, {"run_id": run_id, "purpose": purpose})
+    async def charges(self, run_id: UUID, purpose: CallPurpose) -> list[Charge]:
+        """What the calls of models have cost that a run has made for this, in order."""
+        return await self.lent.many(Charge, CHARGES, {"run_id": run_id, "purpose": purpose})
 
     async def note(self, calls: Sequence[ModelCall]) -> None:
         """Store finished calls of models."""

@@ -208,6 +208,7 @@ model_calls = table(
     Column("output_tokens", Integer, nullable=False),
     # In US dollars; prices are of a million tokens, so that a call has more places than an amount of money.
     Column("cost", Numeric),
+    Column("prompt", Text),
     Column("ended_at", MOMENT, nullable=False),
     Index(None, "run_id"),
     Index(None, "message_id"),

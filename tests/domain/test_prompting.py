@@ -41,7 +41,7 @@ def situation(question: str, *earlier: Message, page: str | None = "client page"
 
 
 def test_the_office_speaks_first_and_says_who_asks_where_and_when() -> None:
-    first, last = ContextWindow(32_000)(situation("How much cash?"), (), NOW)
+    first, last = ContextWindow(32_000)(situation("How much cash?"), (), NOW).lines
     assert first.speaker is Speaker.SYSTEM
     for told in ("Meera Joshi", "ADVISOR", "en_IN", "client page", f"Asha Rao ({CLIENT})"):
         assert told in first.text
@@ -54,20 +54,20 @@ def test_what_was_shown_is_told_in_words() -> None:
     table = TableBlock(title="Cash", columns=(TableColumn("Currency"), TableColumn("Total")), rows=(("INR", None),))
     shown = message(MessageRole.ASSISTANT, table, TextBlock(text="That is all."))
     asked = message(MessageRole.USER, TextBlock(text="And cash?"))
-    lines = ContextWindow(32_000)(situation("Sure?", asked, shown), (), NOW)
+    lines = ContextWindow(32_000)(situation("Sure?", asked, shown), (), NOW).lines
     assert [line.speaker for line in lines[1:]] == [Speaker.USER, Speaker.ASSISTANT, Speaker.USER]
     assert lines[2].text == "[Table: Cash]\nCurrency | Total\nINR | \n\nThat is all."
 
 
 def test_what_tools_have_found_for_this_answer_comes_last_and_an_empty_message_not_at_all() -> None:
     rounds = (Line(Speaker.ASSISTANT, "", (Call("1", "cash", "{}"),)), Line(Speaker.TOOL, "{}", call_id="1"))
-    lines = ContextWindow(32_000)(situation("Cash?", message(MessageRole.ASSISTANT)), rounds, NOW)
+    lines = ContextWindow(32_000)(situation("Cash?", message(MessageRole.ASSISTANT)), rounds, NOW).lines
     assert lines[1:] == (Line(Speaker.USER, "Cash?"), *rounds)
 
 
 def test_tools_are_part_of_the_budget() -> None:
     long = [message(MessageRole.USER, TextBlock(text=f"{number} " + "word " * 400)) for number in range(40)]
-    lines = ContextWindow(12_000)(situation("And now?", *long), (), NOW)
+    lines = ContextWindow(12_000)(situation("And now?", *long), (), NOW).lines
     count = counter()
     assert sum(tokens(line, count) for line in lines) + count(TOLD_OF_TOOLS) <= 12_000
     assert lines[-1].text == "And now?"

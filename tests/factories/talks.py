@@ -130,7 +130,7 @@ async def run(make: Make, question: Message, answered: Message, **given: Any) ->
         used_at=now,
     )
     await make.add(tables.tool_uses, used)
-    call = ModelCall(make.new_id(), made.id, answered.id, 1, CallPurpose.ANSWER, "tests", 11, 7, Decimal(0), now)
+    call = ModelCall(make.new_id(), made.id, answered.id, 1, CallPurpose.ANSWER, "tests", 11, 7, Decimal(0), "{}", now)
     await make.add(tables.model_calls, call)
     return made
 

@@ -26,6 +26,11 @@ class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: Annotated[str, msgspec.Meta(min_length=1)]
     variables: tuple[str, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """Its name and its version, as traces have them."""
+        return f"{self.name}/{self.version}"
+
     def render(self, **values: str) -> str:
         """The text with all variables filled in; what stands in a value is never a variable itself.
 
