@@ -41,7 +41,7 @@ bench: $(VENV)/.dev ## The server beside a bare floor and beside others, in one 
 	$(BIN)/python -m tests.benchmarks.policies
 
 browser: $(VENV)/.dev web ## GraphiQL in headless Chromium; skips with a reason where there is none.
-	$(PYTEST) -m browser -n 0
+	$(PYTEST) -m browser -n 0 -rP
 
 conformance: $(VENV)/.dev ## The public suites and clients (graphql-http, graphql-ws, graphql-sse, graphql-eslint); needs npm.
 	npm ci --prefix tests/clients --no-audit --no-fund --loglevel=error

@@ -62,10 +62,11 @@ PUBLIC_MODULES: Final[Mapping[str, str]] = {
 def _policy(*hosts: str, scripts: str = "") -> str:
     """What the page may load and reach: files and the API at our own address, and other hosts where they are named.
 
-    The editor writes style elements of its own, whose texts change as people type; no script may do that.
+    The editor writes style elements of its own, whose texts change as people type, and which hold the lines that it
+    draws under mistakes as pictures; no script may do that.
     """
     sources = " ".join(("'self'", *hosts))
-    # GraphiQL's own style sheet holds fonts and pictures; our bundle has them as files.
+    # GraphiQL's own style sheet holds fonts; our bundle has them as files.
     data = " data:" if hosts else ""
     return "; ".join(
         (
@@ -73,7 +74,7 @@ def _policy(*hosts: str, scripts: str = "") -> str:
             f"script-src {sources} {scripts}".strip(),
             f"style-src {sources} 'unsafe-inline'",
             f"font-src {sources}{data}",
-            f"img-src {sources}{data}",
+            f"img-src {sources} data:",
             f"connect-src {sources}",
             f"worker-src {sources} blob:" if hosts else "worker-src 'self'",
             "base-uri 'none'",

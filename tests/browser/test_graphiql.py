@@ -125,6 +125,9 @@ async def test_page_breaks_its_content_policy_nowhere(page: Page, live: Live, co
     await subscribe(page)
     async with events(live):
         await expect(answer(page)).to_contain_text('"notifications"')
+    await page.locator(".graphiql-query-editor .monaco-editor").click()
+    await page.keyboard.insert_text("mistake")
+    await expect(page.locator(".graphiql-query-editor .squiggly-error").first).to_be_attached()
     assert page.workers, "the editor runs without its workers"
     assert broken == []
     assert console == []

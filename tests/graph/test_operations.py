@@ -33,7 +33,7 @@ SIGN_IN = """mutation ($input: SignInInput!) {
 REFUSED = {"12-sell-too-much": ["INSUFFICIENT_HOLDING"]}
 # Who runs a sample that is not for supervisors.
 FOR = {"29-invite-user": "admin", "37-share-conversation": "asha.mehta"}
-START = """mutation { startConversation(input: {}) { conversation { id } } }"""
+START = """mutation { startConversation(input: {}) { conversation { id eventsCursor } } }"""
 SEND = """mutation { sendMessage(input: {content: "What can you do?", idempotencyKey: "any"}) { run { id } } }"""
 
 
@@ -66,10 +66,11 @@ async def signed_in(gql: Gql, name: str) -> Gql:
 
 
 async def with_ids(user: Gql, variables: Any) -> Any:
-    """Variables with ids of the user's own where a sample leaves them to whoever runs it."""
+    """Variables with ids of the user's own where a sample leaves them open, as the page fills them in."""
     text = msgspec.json.encode(variables).decode()
     if "conversation_…" in text:
-        text = text.replace("conversation_…", (await user.run(START))["startConversation"]["conversation"]["id"])
+        conversation = (await user.run(START))["startConversation"]["conversation"]
+        text = text.replace("conversation_…", conversation["id"]).replace("eventsCursor…", conversation["eventsCursor"])
     if "run_…" in text:
         text = text.replace("run_…", (await user.run(SEND))["sendMessage"]["run"]["id"])
     return msgspec.json.decode(text)
@@ -125,7 +126,9 @@ async def test_a_question_is_answered_before_ones_eyes(gql: Gql, settings: Setti
     ):
         await socket.subscribe(follow.query, id="follow", **given)
         await asyncio.sleep(0.5)
-        await socket.subscribe(ask.query, id="ask", input={**ask.variables["input"], **given})
+        await socket.subscribe(
+            ask.query, id="ask", input={**ask.variables["input"], "conversationId": given["conversationId"]}
+        )
         asked = await until_whole(socket, ask="ask", follow="conversationEvents")
     for events in asked.values():
         kinds = [event["__typename"] for event in events]

@@ -1,6 +1,8 @@
 // Carries GraphiQL's operations: queries and mutations by HTTP, subscriptions by graphql-transport-ws.
 import { Kind, parse } from 'graphql';
 import { createClient } from 'graphql-ws';
+import { Remembered } from './remembered.js';
+import { told } from './told.js';
 
 const UNAUTHORIZED = 4401;
 const TOKEN_ENDED = 4403;
@@ -10,10 +12,17 @@ const LONGEST_WAIT = 15_000;
 /** A fetcher for GraphiQL, and `dispose`, which ends its subscriptions. */
 export function createFetcher(session, endpoint) {
   const socket = connect(session, endpoint);
+  const remembered = new Remembered();
+  const answered = (result) => {
+    remembered.learn(result);
+    return result;
+  };
   const fetcher = (request, { headers } = {}) => {
     const operation = chosen(request);
     const named = { ...request, operationName: operation?.name?.value ?? request.operationName };
-    return operation?.operation === 'subscription' ? follow(socket, named) : session.send(named, headers);
+    const filled = { ...named, variables: remembered.filled(request.variables) };
+    if (operation?.operation !== 'subscription') return session.send(filled, headers).then(answered);
+    return follow(socket, filled, takesAfter(operation), answered);
   };
   return { fetcher, dispose: () => socket.dispose() };
 }
@@ -29,6 +38,8 @@ function chosen({ query, operationName }) {
   const named = operations.find(({ name }) => name?.value === operationName);
   return named ?? (operations.length === 1 ? operations[0] : undefined);
 }
+
+const takesAfter = ({ variableDefinitions }) => variableDefinitions.some(({ variable }) => variable.name.value === 'after');
 
 function connect(session, endpoint) {
   let stale = false;
@@ -53,11 +64,20 @@ function connect(session, endpoint) {
 }
 
 // An observable and not an async generator: stopping a generator waits for its next event, which may never come.
-function follow(socket, request) {
+function follow(socket, { variables, ...request }, resumes, answered) {
   return {
-    subscribe: ({ next, error, complete }) => ({
-      unsubscribe: socket.subscribe(request, { next, complete, error: (problem) => error(readable(problem)) }),
-    }),
+    subscribe({ next, error, complete }) {
+      const show = told();
+      // The socket sends the same request once more when it was lost, which then goes on after the last event.
+      const given = { ...request, variables: { ...variables } };
+      const tell = (result) => {
+        const [event] = Object.values(result.data ?? {});
+        if (resumes && event?.cursor) given.variables.after = event.cursor;
+        next(show(answered(result)));
+      };
+      const fail = (problem) => error(readable(problem));
+      return { unsubscribe: socket.subscribe(given, { next: tell, complete, error: fail }) };
+    },
   };
 }
 
