@@ -17,8 +17,10 @@ from uuid import UUID
 import asyncpg
 import httpx
 import msgspec
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from domain.conversations.runs import carry_out
+from domain.jobs import job_name
 from graph.app import open_services
 from graph.ids import decode
 from graph.settings import Environment, Settings
@@ -44,6 +46,7 @@ SEND: Final = f"""mutation ($input: SendMessageInput!) {{
 }}"""
 START: Final = "mutation { startConversation(input: {}) { conversation { id eventsCursor } } }"
 RUNNING: Final = "select id, attempt from runs where status = 'RUNNING' and started_at is not null"
+HELD: Final = "select distinct queue_manager_id from queue.pgqueuer where status = 'picked' and entrypoint = $1"
 STILL: Final = "select id, attempt, status in ('QUEUED', 'RUNNING') as open from runs where id = any($1)"
 RUNS: Final = """
 select r.id, r.message_id, r.status, r.attempt, q.blocks as question, a.blocks as answer,
@@ -89,6 +92,16 @@ class Servers:
         directory.mkdir()
         server = started(directory, self._make, self._url, **self._settings)
         self.running.append(await self._stack.enter_async_context(server))
+
+    async def held(self) -> int:
+        """How many of them are at work on runs; a killed one counts until another takes its runs up."""
+        return len(await self._make.connection.fetch(HELD, job_name(carry_out)))
+
+    async def stop(self) -> int:
+        """Tell the eldest to end in the middle of runs, as a new version's coming does; gives its exit code."""
+        eldest = self.running.pop(0)
+        eldest.process.terminate()
+        return await asyncio.to_thread(eldest.process.wait, PATIENCE)
 
     async def kill(self) -> Killed:
         """Kill the eldest in the middle of runs, start another, and see the runs end that were under way."""
@@ -157,17 +170,25 @@ async def users_of(make: Make, count: int) -> list[SignedIn]:
 
 
 class Client:
-    """One user's conversation, on sockets that it cuts."""
+    """One user's conversation, on sockets that it cuts.
 
-    def __init__(self, servers: Servers, who: SignedIn, key: str, *, asks: bool) -> None:
+    One that begins at a server of its own is patient, and leaves the cutting to that: `closed` are the codes.
+    """
+
+    def __init__(
+        self, servers: Servers, who: SignedIn, key: str, *, asks: bool, begins_at: Target | None = None
+    ) -> None:
         self._servers = servers
         self._who = who
         self._key = key
         self._asks = asks
         self._chance = random.Random(key)
+        self._longest = PATIENCE if begins_at else None
+        self._next = Served(begins_at.url) if begins_at else None
         self._variables: dict[str, Any] = {}
         self.heard = Heard()
         self.cuts = 0
+        self.closed: list[int] = []
 
     @property
     def answer(self) -> str:
@@ -194,7 +215,7 @@ class Client:
             while not self._ended:
                 # The server may have gone, or be about to come.
                 with suppress(OSError, WebSocketException, TimeoutError):
-                    await self._follow(self._chance.uniform(0.05, 2.5))
+                    await self._follow(self._longest or self._chance.uniform(0.05, 2.5))
                 await asyncio.sleep(0.05)
 
     @property
@@ -203,12 +224,16 @@ class Client:
 
     async def _follow(self, seconds: float) -> None:
         """Follow for so long, and cut the socket unless the answer has ended."""
-        async with socket_to(self._servers.some, self._who.token) as socket:
+        server, self._next = self._next or self._servers.some, None
+        async with socket_to(server, self._who.token) as socket:
             self._variables["after"] = self.heard.cursor or self._variables["after"]
             await socket.subscribe(ASK if self._asks else FOLLOW, **self._variables)
             try:
                 async with asyncio.timeout(seconds):
                     await self._hear(socket)
+            except ConnectionClosed as closed:
+                self.closed += [closed.rcvd.code] if closed.rcvd else []
+                raise
             finally:
                 self.cuts += not self._ended
                 socket.connection.transport.abort()

@@ -52,9 +52,14 @@ class Target(msgspec.Struct, frozen=True):
     """A server process by its address, and factories for its database."""
 
     url: str
-    pid: int
+    process: "subprocess.Popen[bytes]"
     log: Path
     make: Make
+
+    @property
+    def pid(self) -> int:
+        """The process by its number."""
+        return self.process.pid
 
     @property
     def host(self) -> str:
@@ -160,7 +165,7 @@ async def started(directory: Path, make: Make, database_url: str, **more: str) -
     log = directory / "server.log"
     process = _process(environment, log)
     try:
-        yield Target(await asyncio.to_thread(_address, process, log), process.pid, log, make)
+        yield Target(await asyncio.to_thread(_address, process, log), process, log, make)
     finally:
         process.kill()
         await asyncio.to_thread(process.wait)
