@@ -1,7 +1,8 @@
 """Builds the typed clients and runs them against a server of their own, with a fresh demo firm: `make examples`.
 
 Each runs three times: signing in, with a kept session whose access token has expired, and with one whose access token
-ends while the order is being filled, part by part. All must see every fill once.
+ends while the order is being filled, part by part. All must see every fill once. Then one asks the assistant, and the
+server is killed and started again while it answers: the answer must be heard whole, each word once.
 """
 
 import json
@@ -18,7 +19,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import jwt
 
@@ -80,23 +81,51 @@ def built() -> Mapping[str, Sequence[str | Path]]:
     return {name: ("node", TYPESCRIPT / "dist" / f"{name.lower()}.js") for name in ("Apollo", "urql")} | commands
 
 
-@contextmanager
-def server(secret: str) -> Iterator[str]:
-    """A server on a free port, with a firm of its own that is removed in the end; gives its address."""
-    with tempfile.TemporaryDirectory(prefix="steward-examples-") as place:
-        state, log = Path(place) / "state", Path(place) / "log"
-        settings = environment(STATE_DIRECTORY=str(state), PORT="0", JWT_SECRET=secret, PAPER_LARGEST_FILL="1")
-        with log.open("w") as output:
+class Server:
+    """A server with a firm of its own, which may be killed and started again."""
+
+    def __init__(self, place: Path, secret: str) -> None:
+        self.address = ""
+        self._place = place
+        self._log = place / "log"
+        self._settings = {"STATE_DIRECTORY": str(place / "state"), "JWT_SECRET": secret, "PAPER_LARGEST_FILL": "1"}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it: on a free port, and from then on on that."""
+        settings = environment(**self._settings, PORT=self.address.rpartition(":")[2] or "0")
+        with self._log.open("w") as output:
             # In a directory of its own, so that no .env is read.
-            process = subprocess.Popen(
-                [STEWARD, "serve"], cwd=place, env=settings, stdout=output, stderr=subprocess.STDOUT
+            command = [STEWARD, "serve"]
+            self._process = subprocess.Popen(
+                command, cwd=self._place, env=settings, stdout=output, stderr=subprocess.STDOUT
             )
+        self.address = ready(self._process, self._log)
+
+    def kill(self) -> None:
+        """Have it end in the middle of whatever it does."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """End it, and its database with it."""
+        if self._process:
+            stop(self._process)
+
+
+@contextmanager
+def serving(secret: str) -> Iterator[Server]:
+    """A server whose firm is removed in the end."""
+    with tempfile.TemporaryDirectory(prefix="steward-examples-") as place:
+        server = Server(Path(place), secret)
         try:
-            yield ready(process, log)
+            server.start()
+            yield server
         finally:
-            stop(process)
+            server.stop()
             # Run by root, the database lies elsewhere, and the state directory has a link to it.
-            shutil.rmtree((state / "cluster").resolve().parent, ignore_errors=True)
+            shutil.rmtree((Path(place) / "state" / "cluster").resolve().parent, ignore_errors=True)
 
 
 def ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
@@ -159,16 +188,50 @@ def as_told(output: str, *, renewed: bool) -> bool:
     return fills == FILLS and ("The access token had expired" in output) is renewed
 
 
+def ask(server: Server) -> bool:
+    """Ask, kill the server in mid-answer and start it again; tells whether the answer was heard whole all the same."""
+    with tempfile.TemporaryFile("w+") as heard:
+        command = [TOOLS / "python", PYTHON / "follow_answer.py"]
+        surroundings = environment(STEWARD_URL=f"{server.address}/graphql")
+        process = subprocess.Popen(command, env=surroundings, stdout=heard, stderr=subprocess.STDOUT)
+        try:
+            until_says(process, heard, "positions in")
+            server.kill()
+            server.start()
+            process.wait(timeout=120)
+        finally:
+            process.kill()
+            process.wait()
+        heard.seek(0)
+        output = heard.read()
+    print(f"--- Python\n{output}")
+    return process.returncode == 0 and "Coming back with the last cursor" in output
+
+
+def until_says(process: "subprocess.Popen[bytes]", heard: IO[str], words: str) -> None:
+    """Wait for some words of a client that writes to a file."""
+    until = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < until:
+        # By its descriptor, for the client writes where it stands in the file.
+        if words in os.pread(heard.fileno(), 1 << 20, 0).decode(errors="ignore"):
+            return
+        time.sleep(0.02)
+    raise ExampleError(f"The assistant did not answer:\n{os.pread(heard.fileno(), 1 << 20, 0).decode()}")
+
+
 def main() -> int:
     """Build and run everything; gives the exit code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     secret, failed = secrets.token_urlsafe(48), []
     commands = built()
-    with server(secret) as address:
+    with serving(secret) as server:
         for name, life in ROUNDS.items():
             print(f"=== {name[0].upper()}{name[1:]}")
-            failed += [f"{client} {name}" for client in play(commands, address, secret, life)]
-    print(f"Failed: {'; '.join(failed)}." if failed else f"Every fill was seen once by {', '.join(commands)}.")
+            failed += [f"{client} {name}" for client in play(commands, server.address, secret, life)]
+        print("=== With a server that is killed in mid-answer")
+        failed += [] if ask(server) else ["Python with a server that is killed in mid-answer"]
+    seen = f"Every fill was seen once by {', '.join(commands)}, and every word of the answer once."
+    print(f"Failed: {'; '.join(failed)}." if failed else seen)
     return 1 if failed else 0
 
 

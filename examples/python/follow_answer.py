@@ -1,7 +1,8 @@
 """Asks, and follows the answer whatever happens to sockets and servers: `python follow_answer.py QUESTION`.
 
-It needs `websockets` alone. The run belongs to the server: whoever comes back with the cursor of the last event that it
-has seen is told what has happened since, each word once.
+It needs `websockets` alone, and ends with exit code 1 unless it has heard the whole answer, each word once. The run
+belongs to the server: whoever comes back with the cursor of the last event that it has seen is told what has happened
+since.
 """
 
 import asyncio
@@ -51,6 +52,7 @@ class Answer:
     def __init__(self) -> None:
         self.cursor: str | None = None
         self.ended = False
+        self.whole = False
         self.texts: dict[int, str] = {}
         self.deltas = 0
         self._began = time.monotonic()
@@ -85,7 +87,8 @@ class Answer:
         self.ended = True
         whole = "".join(block.get("text", "") for block in event["message"]["blocks"])
         heard = "".join(text for _, text in sorted(self.texts.items()))
-        same = "are" if heard == whole else "are the beginning of" if whole.startswith(heard) else "are NOT"
+        self.whole = whole.startswith(heard)
+        same = "are" if heard == whole else "are the beginning of" if self.whole else "are NOT"
         self.say(f"Completed. The {len(heard)} characters of {self.deltas} deltas {same} the answer.")
         for tool in event["toolsUsed"]:
             print(f"          {tool['name']}: {tool['line']}")
@@ -109,8 +112,8 @@ async def follow(answer: Answer, token: str, question: dict[str, str]) -> None:
                 raise SystemExit(str(message))
 
 
-async def main(content: str) -> None:
-    """Ask, and come back as often as it takes."""
+async def main(content: str) -> bool:
+    """Ask, and come back as often as it takes; tells whether the answer is whole."""
     answer, token = Answer(), sign_in()
     # The same key is the same question, however often it is sent.
     question = {"content": content, "idempotencyKey": str(uuid4())}
@@ -123,7 +126,9 @@ async def main(content: str) -> None:
                 answer.say("The server is gone. Coming back with the last cursor …")
             lost = True
             await asyncio.sleep(0.2)
+    return answer.whole
 
 
 if __name__ == "__main__":
-    asyncio.run(main(" ".join(sys.argv[1:]) or "What does Vikram Rao hold, and how much cash is there?"))
+    asked = " ".join(sys.argv[1:]) or "What does Rajesh Kumar hold, which orders are there, and how much cash?"
+    sys.exit(0 if asyncio.run(main(asked)) else 1)
