@@ -96,9 +96,8 @@ class Server:
         settings = environment(**self._settings, PORT=self.address.rpartition(":")[2] or "0")
         with self._log.open("w") as output:
             # In a directory of its own, so that no .env is read.
-            command = [STEWARD, "serve"]
             self._process = subprocess.Popen(
-                command, cwd=self._place, env=settings, stdout=output, stderr=subprocess.STDOUT
+                [STEWARD, "serve"], cwd=self._place, env=settings, stdout=output, stderr=subprocess.STDOUT
             )
         self.address = ready(self._process, self._log)
 
