@@ -161,6 +161,15 @@ class Context:
         patient.patient = True
         return await patient.viewer()
 
+    async def in_turn(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Call what reads several times, one closely behind the other, as one of those who wait for their turns."""
+        async with self.services.turns:
+            patient, self.patient = self.patient, False
+            try:
+                return await ask()
+            finally:
+                self.patient = patient
+
     async def _ask(self, claims: Claims) -> Viewer:
         if self.patient:
             async with self.services.turns:

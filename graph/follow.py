@@ -14,7 +14,7 @@ import msgspec
 from domain.access import Viewer
 from domain.errors import CursorExpired, Invalid, Unavailable
 from graph.context import Context
-from graph.fanout import Batch, Fanout, Feed, Look
+from graph.fanout import Batch, Begun, Fanout, Feed, Look
 from graph.observing import Subscribed
 from persistence.events import MOST_READ, Event, Events
 
@@ -85,25 +85,26 @@ class Stream(Feed):
         """The bell of the stream."""
         return self._context.services.doors.bell.listening(self._stream)
 
-    async def begin(self) -> int:
+    async def begin(self) -> Begun:
         """The number of the last event that was seen, or that there is.
 
         Raises Invalid, CursorExpired, and why the stream may not be followed.
         """
         self._stream = await self._opened()
-        self.session = (await self._context.viewer()).session_id
+        viewer = await self._context.viewer()
+        self.session, self.user_id = viewer.session_id, viewer.user_id
         self.key = self.kind, self._stream
         self._context.patient = True
         last, first_kept = await self._context.read(Events.bounds, self._stream)
         self._context.done()
         if self._after is None:
-            return last
+            return Begun(last, viewer)
         seq = StreamCursor.decode(self._after, self._stream).seq
         if seq > last:
             raise Invalid.of("after", "is not a cursor of this stream")
         if seq + 1 < first_kept:
             raise CursorExpired
-        return seq
+        return Begun(seq, viewer)
 
     @property
     @abstractmethod
@@ -114,14 +115,21 @@ class Stream(Feed):
     async def read(self, context: Context, place: int) -> Batch | None:
         """What follows a place, as the context's viewer sees it; None if there is nothing yet."""
 
-    async def look(self) -> Look:
-        """The stream with rights asked again; raises Unauthenticated."""
+    async def look(self, place: int) -> Look:
+        """What follows a place, with rights asked again on the same connection; raises Unauthenticated."""
+        return await _patiently(lambda: self._look(place))
 
-        async def look() -> Sight:
-            context = self._context.fresh()
-            return Sight(self, context, await context.viewer())
+    async def _look(self, place: int) -> Look:
+        context = self._context.fresh()
 
-        return await _patiently(look)
+        async def look() -> Look:
+            return Look(await context.viewer(), context, await self.read(context, place))
+
+        try:
+            return await context.in_turn(look)
+        except BaseException:
+            context.done()
+            raise
 
     async def standing(self, sessions: Collection[UUID]) -> Mapping[UUID, Viewer]:
         """The viewers of those of these sessions that stand, asked at once."""
@@ -152,21 +160,6 @@ class Followed(Stream):
         if not events:
             return None
         return msgspec.structs.replace(await self._show(context, events), more=len(events) == MOST_READ)
-
-
-class Sight(msgspec.Struct, frozen=True):
-    """What a viewer sees of a stream at a moment."""
-
-    feed: Stream
-    context: Context
-    viewer: Viewer
-
-    async def since(self, place: int) -> Batch | None:
-        """What follows a place; None if there is nothing yet. Raises Unauthenticated."""
-        return await _patiently(lambda: self._since(place))
-
-    async def _since(self, place: int) -> Batch | None:
-        return await self.feed.read(self.context, place)
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:

@@ -76,7 +76,7 @@ Prompting: TypeAlias = Callable[[Situation, Sequence[Line], datetime], Shown]
 
 async def survey(work: Work, viewer: Viewer, run: Run) -> Situation:
     """What a run begins with, as its user sees it. Raises NotFound, RunLost."""
-    await held(work, run)
+    running = await held(work, run)
     question = await work.messages.one(viewer, run.question_id)
     answer = await work.messages.one(viewer, run.message_id)
     earlier = await work.messages.latest(run.conversation_id, question.id, MOST_EARLIER)
@@ -84,6 +84,7 @@ async def survey(work: Work, viewer: Viewer, run: Run) -> Situation:
     # Whatever the model is shown it may repeat: so who does not see that does not see the answer either.
     shown = await work.messages.clients_of([message.id for message in earlier])
     await work.messages.mention(answer, shown.union(*(each.clients for each in looked)))
+    await runs.start(work, running)
     blocks = content.read(answer.blocks)
     said = (await work.runs.said(answer.id)).get(len(blocks), "")
     return Situation(

@@ -118,7 +118,8 @@ class RunError(StrEnum):
     INTERRUPTED: Its server ended again and again while it ran.
     MODEL_DOWN: No language model answers at present.
     MODEL_REFUSED: The language model declined what it was asked.
-    OUT_OF_SIGHT: Whoever asked sees a client no longer whom the answer speaks of.
+    OUT_OF_SIGHT: Whoever asked sees a client no longer whom the answer speaks of; or whoever follows it, and was told
+    some of it, does not see whom it turns out to speak of.
     SESSION_ENDED: The session of whoever asked has ended.
     """
 

@@ -54,7 +54,7 @@ SAYS: Final = {
     RunError.INTERRUPTED: ("The answer was interrupted several times.", "Try again in a moment."),
     RunError.MODEL_DOWN: ("The language model does not answer at present.", "Try again in a few minutes."),
     RunError.MODEL_REFUSED: ("The language model declined to answer this.", "Ask in other words."),
-    RunError.OUT_OF_SIGHT: ("You no longer see a client whom the answer speaks of.", None),
+    RunError.OUT_OF_SIGHT: ("You do not see every client whom the answer speaks of.", None),
     RunError.SESSION_ENDED: ("The session in which this was asked has ended.", "Sign in and ask again."),
 }
 
@@ -121,11 +121,19 @@ async def take(work: Work, _: Viewer, run_id: UUID) -> Run | None:
     if run.attempt >= MOST_ATTEMPTS:
         await end(work, run, RunError.INTERRUPTED)
         return None
-    taken = msgspec.structs.replace(run, attempt=run.attempt + 1, started_at=run.started_at or work.now)
+    taken = msgspec.structs.replace(run, attempt=run.attempt + 1)
     await work.runs.change(taken)
-    if run.started_at is None:
-        work.append(stream_of(run.conversation_id), EventKind.RUN_STARTED, run.message_id, 1)
     return taken
+
+
+async def start(work: Work, run: Run) -> None:
+    """Tell that an answer has begun, whose run's lock is held, unless it had before.
+
+    After it is noted whom the answer is about by then: whoever may not see it is not told of it.
+    """
+    if run.started_at is None:
+        await work.runs.change(msgspec.structs.replace(run, started_at=work.now))
+        work.append(stream_of(run.conversation_id), EventKind.RUN_STARTED, run.message_id, 1)
 
 
 async def held(work: Work, run: Run) -> Run:
@@ -209,6 +217,12 @@ async def end(work: Work, run: Run, error: RunError | None) -> Message:
     if error is None:
         await titles.enqueue_if_due(work, run)
     return ended
+
+
+def hidden(answer: Message) -> Message:
+    """An answer as it is shown to whoever was told some of it, and turns out not to see whom it speaks of."""
+    why = content.stored([_told(RunError.OUT_OF_SIGHT)])
+    return msgspec.structs.replace(answer, blocks=why, insight=stored(Insight()), version=answer.version + 1)
 
 
 async def _known(work: Work, run: Run, message: Message) -> Insight:

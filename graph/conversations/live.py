@@ -1,26 +1,26 @@
 """Following conversations: what their events tell, to whom, and until when."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterable, Awaitable, Callable, Hashable, Mapping
 from typing import Annotated, Final
 from uuid import UUID
 
+import msgspec
 import strawberry
 from strawberry import ID
 
 from domain.conversations import blocks as content
-from domain.conversations import entities, verbs
+from domain.conversations import entities, runs, verbs
 from domain.conversations.entities import EventKind, stream_of
 from domain.errors import CursorExpired, Invalid, NotFound, Refusal
 from graph.context import Context, Info
 from graph.conversations import events as told
 from graph.conversations.events import ConversationEvent
 from graph.conversations.mutations import SendMessageInput, post_of
-from graph.fanout import Batch, Happening
+from graph.fanout import Batch, Begun, Happening, Over
 from graph.follow import Stream, StreamCursor
 from graph.ids import decode
 from persistence.conversations import Conversations, News, Newsstand
-from persistence.conversations.news import OF_STEPS
+from persistence.conversations.news import ENDS, OF_STEPS
 from persistence.events import MOST_READ, Event, Events
 
 
@@ -81,96 +81,151 @@ def _told(event: Event, news: News) -> told.Told | None:
     return told.Joined(_cursor(event), event.occurred_at, participant) if participant else None
 
 
-def happenings(news: News) -> Batch:
-    """What is told of news; the end of the conversation ends it."""
-    made = [(event, _told(event, news)) for event in news.events]
-    happened = [Happening(event.seq, event.occurred_at, each) for event, each in made if each is not None]
-    deleted = any(event.kind == EventKind.CONVERSATION_DELETED for event in news.events)
+class Growing(msgspec.Struct, frozen=True):
+    """An answer to come of which something was told, as it was at first; `since` is the number before that."""
+
+    message: entities.Message
+    since: int
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a subscription has told of that may go out of sight: clients, and answers to come."""
+
+    clients: frozenset[UUID]
+    answers: Mapping[UUID, Growing] = {}
+
+    def stands(self, news: News) -> bool:
+        """Whether all clients are still in sight; with a conversation that is gone, whom it was about is gone too."""
+        return news.in_sight is not None and (_is_gone(news) or self.clients <= news.in_sight)
+
+    def hidden(self, news: News) -> dict[UUID, Growing]:
+        """The answers that turn out to be about somebody whom the viewer does not see."""
+        return {each: answer for each, answer in self.answers.items() if each not in news.shown}
+
+    def after(self, news: News) -> "Seen":
+        """What it is once these news are told. An answer that has ended hides no more."""
+        answers = {each: answer for each, answer in self.answers.items() if each in news.shown}
+        for event in news.events:
+            message = news.messages.get(event.entity_id)
+            if event.kind in ENDS:
+                answers.pop(event.entity_id, None)
+            elif message is not None and message.role is entities.MessageRole.ASSISTANT:
+                answers.setdefault(message.id, Growing(message, event.seq - 1))
+        return Seen(news.in_sight or frozenset(), answers)
+
+
+def _is_gone(news: News) -> bool:
+    return any(event.kind == EventKind.CONVERSATION_DELETED for event in news.events)
+
+
+def _out_of_sight(event: Event, answer: Growing) -> told.Told:
+    since = StreamCursor(event.stream, answer.since).encode()
+    message = runs.hidden(answer.message)
+    return told.Failed(_cursor(event), event.occurred_at, message, since, entities.RunError.OUT_OF_SIGHT)
+
+
+def happenings(news: News, hidden: dict[UUID, Growing]) -> Batch:
+    """What is told of news; of an answer that is hidden by now, that there is no more of it, once.
+
+    The end of the conversation ends it.
+    """
+    happened: list[Happening] = []
+    for event in news.events:
+        answer = hidden.pop(event.entity_id, None)
+        made = _out_of_sight(event, answer) if answer else _told(event, news)
+        if made is not None:
+            happened.append(Happening(event.seq, event.occurred_at, made))
     more = len(news.events) == MOST_READ
-    return Batch(happened, news.events[-1].seq, NotFound() if deleted else None, more=more)
+    return Batch(happened, news.events[-1].seq, NotFound() if _is_gone(news) else None, more=more)
 
 
 class Conversing(Stream):
     """A conversation's events, as long as the viewer takes part and sees what it has seen.
 
-    What is said of clients whom it never saw is left out; but once it loses the sight of one of whom it was told, all
-    ends there, in the middle of an answer too.
+    What is said of clients whom it never saw is left out; an answer that turns out to be about such a one, after some
+    of it was told, ends for it as failed. But once the viewer loses the sight of a client of whom it was told, all ends
+    there.
     """
+
+    seen: Seen
 
     def __init__(self, context: Context, opened: Callable[[], Awaitable[UUID]], after: str | None) -> None:
         super().__init__(context, self._began, after)
         self._asks = opened
-        self._reader = context
-        self._seen: frozenset[UUID] = frozenset()
 
     @property
     def kind(self) -> Hashable:
-        """Of one session: who takes part, and what was told of, differs between users of alike rights."""
-        return "conversation", self.session
+        """Of one user: who takes part differs between users of alike rights."""
+        return "conversation", self.user_id
 
     async def _began(self) -> str:
         self._conversation_id = await self._asks()
-        seen = await self._reader.read(Newsstand.in_sight, self._conversation_id)
-        if seen is None:
+        in_sight = await self._context.read(Newsstand.in_sight, self._conversation_id)
+        if in_sight is None:
             raise NotFound
-        self._seen = seen
+        self.seen = Seen(in_sight)
         return stream_of(self._conversation_id)
 
     async def read(self, context: Context, place: int) -> Batch | None:
         """What follows a place; it ends with NotFound once something is out of sight."""
-        news = await context.read(Newsstand.since, self._stream, self._conversation_id, place)
-        if news.in_sight is None:
-            return Batch([], place, NotFound())
-        deleted = any(event.kind == EventKind.CONVERSATION_DELETED for event in news.events)
-        # With a conversation goes what it was about: whoever took part is told of its end.
-        if not deleted and not self._seen <= news.in_sight:
-            return Batch([], place, NotFound())
-        self._seen = news.in_sight
-        return happenings(news) if news.events else None
+        seen = self.seen
+        news = await context.read(Newsstand.since, self._conversation_id, place, seen.answers)
+        if not seen.stands(news):
+            return Batch([], place, NotFound(), seen=seen)
+        if not news.events:
+            return None
+        return msgspec.structs.replace(happenings(news, seen.hidden(news)), seen=seen.after(news))
 
 
 class Asking(Conversing):
-    """What is said, and then all that happens to its answer, from the question on."""
+    """What is said, and then all that happens to its answer, from the question on until that has ended."""
 
     def __init__(self, context: Context, given: SendMessageInput, after: str | None) -> None:
         super().__init__(context, self._said, after)
         self._given = given
-        self.sent: verbs.Sent | None = None
+
+    @property
+    def kind(self) -> Hashable:
+        """Of one user, and one answer."""
+        return "answer", self.user_id, self._answer_id
 
     async def _said(self) -> UUID:
         """Say it, once whatever is repeated; gives the conversation. Raises Invalid for what a rule declines."""
         try:
-            self.sent = await self._reader.write(verbs.send, post_of(self._given))
+            sent = await self._context.write(verbs.send, post_of(self._given))
         except Refusal as refusal:
             raise declined(refusal) from refusal
-        return self.sent.conversation.id
+        self._question_id, self._answer_id = sent.question.id, sent.answer.id
+        self._has_ended = sent.run.ended_at is not None
+        return sent.conversation.id
 
-    async def begin(self) -> int:
+    async def begin(self) -> Begun:
         """The place before the question; raises CursorExpired where the log keeps nothing of its answer."""
-        place = await super().begin()
-        if self.resumed or self.sent is None:
-            return place
-        ids = [self.sent.question.id, self.sent.answer.id]
-        first = await self._reader.read(Events.first_of, stream_of(self.sent.conversation.id), ids)
+        begun = await super().begin()
+        if self.resumed:
+            return begun
+        ids = [self._question_id, self._answer_id]
+        first = await self._context.read(Events.first_of, self._stream, ids)
         if first is None:
             raise CursorExpired
-        return first - 1
+        return msgspec.structs.replace(begun, place=first - 1)
 
-    async def answered(self) -> AsyncIterator[told.Told]:
-        """What happens to the question and its answer, until that has ended."""
-        async with aclosing(self.__aiter__()) as happened:
-            async for event in happened:
-                if self._concerns(event):
-                    yield event
-                    if isinstance(event, told.Completed | told.Failed):
-                        return
+    async def read(self, context: Context, place: int) -> Batch | None:
+        """What follows a place, of this answer alone; it is over with its end."""
+        batch = await super().read(context, place)
+        if batch is None:
+            # From a cursor behind its end.
+            return Batch([], place, Over()) if self._has_ended else None
+        own = [happening for happening in batch.events if self._concerns(happening.source)]
+        ends = [at for at, each in enumerate(own, 1) if isinstance(each.source, told.Completed | told.Failed)]
+        if ends:
+            return msgspec.structs.replace(batch, events=own[: ends[0]], fault=Over())
+        return msgspec.structs.replace(batch, events=own)
 
     def _concerns(self, event: told.Told) -> bool:
-        if self.sent is None:
-            return False
         if isinstance(event, told.OfMessage):
-            return event.message.id in {self.sent.question.id, self.sent.answer.id}
-        return not isinstance(event, told.OfAnswer) or event.answer_id == self.sent.answer.id
+            return event.message.id in {self._question_id, self._answer_id}
+        return not isinstance(event, told.OfAnswer) or event.answer_id == self._answer_id
 
 
 def declined(refusal: Refusal) -> Invalid:
@@ -192,7 +247,9 @@ class ConversationSubscriptions:
 
     @strawberry.subscription(
         description="What happens in a conversation, in order: what has happened since `after`, then each as it comes. "
-        "It ends with NOT_FOUND when the viewer takes part no longer, or loses the sight of a client it was told of.",
+        "It ends with NOT_FOUND when the viewer takes part no longer, or loses the sight of a client it was told of. "
+        "What is about clients whom the viewer never saw is left out; an answer that turns out to be about one after "
+        "some of it was told ends with RunFailed, OUT_OF_SIGHT.",
         graphql_type=ConversationEvent,
     )
     async def conversation_events(
@@ -226,4 +283,4 @@ class ConversationSubscriptions:
         after: After = None,
     ) -> AsyncIterable[told.Told]:
         """Say something, and follow its answer."""
-        return Asking(info.context, input, after).answered()
+        return Asking(info.context, input, after)

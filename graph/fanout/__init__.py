@@ -10,17 +10,19 @@ Nothing waits for a slow reader. What it does not take waits in a queue of its o
 the group and catches up from the log.
 """
 
-from graph.fanout.feeds import Answer, Batch, Feed, Happening, Look, Rendering, Telling, Told, rendered
+from graph.fanout.feeds import Answer, Batch, Begun, Feed, Happening, Look, Over, Rendering, Telling, Told, rendered
 from graph.fanout.groups import Fanout, Group, Subscriber
 
 __all__ = [
     "Answer",
     "Batch",
+    "Begun",
     "Fanout",
     "Feed",
     "Group",
     "Happening",
     "Look",
+    "Over",
     "Rendering",
     "Subscriber",
     "Telling",

@@ -29,13 +29,19 @@ class Happening(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """Events that were read at once, the place that the stream has come to with them, and the fault that ends it.
 
-    `more` says that there may be others behind them; without it, the stream's bell rings for whatever comes.
+    `more` says that there may be others behind them; without it, the stream's bell rings for whatever comes. `seen` is
+    what the feed of whoever is told it has to remember.
     """
 
     events: Sequence[Happening]
     place: int
     fault: Exception | None = None
     more: bool = False
+    seen: Any = None
+
+
+class Over(Exception):  # noqa: N818 - it is no error
+    """The fault of a batch behind which nothing more is ever told: whoever was told it has all that it asked for."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -100,19 +106,22 @@ class Telling(msgspec.Struct, frozen=True):
         return Telling.of([event for event in self.events if event.place > place], self.place)
 
 
-class Look(Protocol):
-    """What one subscriber sees of its stream at a moment."""
+class Begun(msgspec.Struct, frozen=True):
+    """The place after which a subscriber begins, and whoever it is, with the rights of that moment."""
 
-    @property
-    def viewer(self) -> Viewer:
-        """Whoever it is, with the rights of that moment."""
+    place: int
+    viewer: Viewer
 
-    @property
-    def context(self) -> Any:
-        """What resolvers find in `info.context`."""
 
-    async def since(self, place: int) -> Batch | None:
-        """What follows a place; None if there is nothing yet. Raises Unauthenticated."""
+class Look(msgspec.Struct, frozen=True):
+    """What one subscriber sees of its stream at a moment: what follows a place; none if there is nothing yet.
+
+    The viewer has the rights of that moment, and the context is what resolvers find in `info.context`.
+    """
+
+    viewer: Viewer
+    context: Any
+    batch: Batch | None
 
 
 class Feed(ABC):
@@ -123,6 +132,8 @@ class Feed(ABC):
     # Both are known when it has begun. Feeds of an equal key give the same to whoever has the same rights.
     key: Hashable
     session: UUID
+    # Of the last batch that was told, whoever has read it.
+    seen: Any = None
 
     @property
     @abstractmethod
@@ -130,12 +141,12 @@ class Feed(ABC):
         """The groups that it may be followed in."""
 
     @abstractmethod
-    async def begin(self) -> int:
+    async def begin(self) -> Begun:
         """The place to begin after. Raises what says that there is none."""
 
     @abstractmethod
-    async def look(self) -> Look:
-        """What the subscriber sees at this moment. Raises Unauthenticated."""
+    async def look(self, place: int) -> Look:
+        """What the subscriber sees at this moment after a place. Raises Unauthenticated."""
 
     @abstractmethod
     async def standing(self, sessions: Collection[UUID]) -> Mapping[UUID, Viewer]:
@@ -160,23 +171,33 @@ class Feed(ABC):
 
     async def __aiter__(self) -> AsyncGenerator[Any, None]:
         """What the field gives of each event, for the subscriber alone."""
-        place, live = await self.begin(), False
+        place, live = (await self.begin()).place, False
         # The listener stands before the first look, so that nothing falls between the two.
         async with self.listening() as rung:
             with self.subscription() as subscribed:
                 while True:
                     rung.clear()
                     more = True
-                    while more and (batch := await (await self.look()).since(place)):
+                    while more and (batch := await self._alone(place)):
                         for event in batch.events:
                             subscribed.delivers(self.now - event.occurred_at if live else None)
                             yield event.source
                             subscribed.delivered(1)
+                        if isinstance(batch.fault, Over):
+                            return
                         if batch.fault:
                             raise batch.fault
                         place, more = batch.place, batch.more
                     live = True
                     await rung.wait()
+
+    async def _alone(self, place: int) -> Batch | None:
+        look = await self.look(place)
+        # Each event is executed with a context of its own.
+        look.context.done()
+        if look.batch is not None:
+            self.seen = look.batch.seen
+        return look.batch
 
 
 def alike(viewer: Viewer, *, personal: bool) -> Viewer:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
 from contextvars import Context as Variables
 from types import TracebackType
 from typing import Any, Final, NoReturn, Protocol
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from domain.access import Viewer
 from domain.errors import Unauthenticated
-from graph.fanout.feeds import Batch, Feed, Rendering, Telling, Told, alike, rendered
+from graph.fanout.feeds import Batch, Feed, Look, Over, Rendering, Telling, Told, alike, rendered
 
 # Of one subscriber; what is rendered is the same bytes for all of them.
 MOST_WAITING: Final = 200
@@ -52,18 +53,21 @@ class Subscriber:
         self._trace: TracebackType | None = None
 
     async def follow(self) -> None:
-        """Take events until something ends the subscription, which is raised."""
-        self._place = await self.feed.begin()
-        alone = self.feed.resumed
+        """Take events until all are told, or something else ends the subscription, which is raised."""
+        with suppress(Over):
+            await self._follow()
+
+    async def _follow(self) -> NoReturn:
+        begun = await self.feed.begin()
+        self._place, viewer, alone = begun.place, begun.viewer, self.feed.resumed
         while True:
             if alone:
-                await self._catch_up(None)
-            viewer = (await self.feed.look()).viewer
+                viewer = await self._catch_up()
             # No await from here on until it has joined: what is told afterwards is told to it as well.
             self._reset()
             group = self.feed.fanout.group_for(self, viewer, self._place)
             try:
-                await self._catch_up(group.place)
+                await self._catch_up_to(group.place)
                 await self._stay()
             finally:
                 group.leave(self)
@@ -77,23 +81,36 @@ class Subscriber:
         self._waiting.clear()
         self._bytes = 0
 
-    async def _catch_up(self, until: int | None) -> None:
-        """Read and take alone, up to a place, or to where the stream stands."""
-        while until is None or self._place < until:
-            look = await self.feed.look()
-            batch = await look.since(self._place)
-            if batch is None:
-                return
-            told = await rendered(self.rendering, batch, look.context)
+    async def _catch_up(self) -> Viewer:
+        """Read and take alone, up to where the stream stands; gives the viewer with the rights of that moment."""
+        while True:
+            look = await self.feed.look(self._place)
+            if not await self._took(look, None):
+                return look.viewer
+
+    async def _catch_up_to(self, until: int) -> None:
+        """Read and take alone, up to a place."""
+        while self._place < until and await self._took(await self.feed.look(self._place), until):
+            pass
+
+    async def _took(self, look: Look, until: int | None) -> bool:
+        """Take what was looked at, up to a place; false if there was nothing, or the place is reached within it."""
+        try:
+            told = await rendered(self.rendering, look.batch, look.context) if look.batch else []
+        finally:
             look.context.done()
-            for event in told:
-                if until is not None and event.place > until:
-                    return
-                await self.sink.send(event, live=False)
-                self._place = event.place
-            if batch.fault:
-                raise batch.fault
-            self._place = batch.place
+        if look.batch is None:
+            return False
+        for event in told:
+            if until is not None and event.place > until:
+                return False
+            await self.sink.send(event, live=False)
+            self._place = event.place
+        self.feed.seen = look.batch.seen
+        if look.batch.fault:
+            raise look.batch.fault
+        self._place = look.batch.place
+        return True
 
     async def _stay(self) -> None:
         """Take what the group tells, until it has parted from it."""
@@ -215,30 +232,32 @@ class Group:
 
     async def _go_on_as(self, first: Subscriber) -> bool:
         try:
-            look = await first.feed.look()
-            if not self._sees_as_we(look.viewer, first):
-                self._part(first)
-                return True
-            batch = await look.since(self.place)
+            look = await first.feed.look(self.place)
         except Unauthenticated as fault:
             self._end(first, fault)
             return True
-        if batch is None:
-            return False
         try:
-            await self.tell(batch, look.context, first)
+            if not self._sees_as_we(look.viewer, first):
+                self._part(first)
+                return True
+            if look.batch is None:
+                return False
+            await self.tell(look.batch, look.context, first)
         finally:
             look.context.done()
         # One that was to be told has left: another reads it anew.
-        return batch.more or self.place < batch.place
+        return look.batch.more or self.place < look.batch.place
 
     async def tell(self, batch: Batch, context: Any, reader: Subscriber) -> None:
         """Tell a batch that was read as one of the members to all who may see it now."""
         told = await rendered(reader.rendering, batch, context)
-        await self._check(reader.feed)
+        if any(member.feed.session != reader.feed.session for member in self.members):
+            await self._check(reader.feed)
         if reader not in self.members:
             # It has lost what it was rendered with, in the middle of it perhaps: another member reads it anew.
             return
+        for member in self.members:
+            member.feed.seen = batch.seen
         for telling in _slices(told, batch.place, most=max(1, MOST_AT_ONCE // max(1, len(self.members)))):
             self.hand(telling)
             await asyncio.sleep(0)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Integer, Text, and_, any_, bindparam, func, literal, literal_column, select, tuple_, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.types import BigInteger, Uuid
+from sqlalchemy.types import Uuid
 
 from domain.access import Viewer
 from domain.conversations.entities import (
@@ -18,7 +18,6 @@ from domain.conversations.entities import (
     QueuePlace,
     Run,
     RunStatus,
-    Step,
     ToolUse,
 )
 from persistence.conversations.tables import model_calls, run_steps, runs, tool_uses
@@ -100,14 +99,6 @@ CHARGES: Final = (
         model_calls.c.purpose == bindparam("purpose", type_=Text),
     )
     .order_by(model_calls.c.ended_at, model_calls.c.id)
-)
-STEPS: Final = (
-    select(*columns(Step, run_steps))
-    .where(
-        run_steps.c.message_id == any_(bindparam("keys", type_=UUIDS)),
-        run_steps.c.seq.between(bindparam("first", type_=BigInteger), bindparam("last", type_=BigInteger)),
-    )
-    .order_by(run_steps.c.message_id, run_steps.c.seq)
 )
 # What was said of the blocks that are not settled yet.
 OPEN_TEXTS: Final = (
@@ -216,10 +207,6 @@ class Runs(Repository):
     async def note(self, calls: Sequence[ModelCall]) -> None:
         """Store finished calls of models."""
         await self.insert_unaudited(model_calls, calls)
-
-    async def steps(self, viewer: Viewer, message_ids: Sequence[UUID], first: int, last: int) -> list[Step]:
-        """The steps of running answers that these numbers of their stream tell."""
-        return await self.many(Step, STEPS, viewer, keys=message_ids, first=first, last=last)
 
     async def open_texts(self, viewer: Viewer, message_ids: Sequence[UUID]) -> list[OpenText]:
         """What was said of each block of running answers so far."""
