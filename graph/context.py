@@ -5,6 +5,7 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar
@@ -285,11 +286,10 @@ class Context:
                     raise Unavailable("The server is about to end; connect again.", retry_after=1)
                 if fault := await self._fallen():
                     return fault
-                try:
-                    # Revocation rings; the slow poll is there in case the bell was not heard.
-                    await asyncio.wait_for(rung.wait(), min(self._left(), POLL_SECONDS * 6))
-                except TimeoutError:
-                    continue
+                # Revocation rings; the slow poll is there in case the bell was not heard.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(self._left(), POLL_SECONDS * 6)):
+                        await rung.wait()
         return Unauthenticated("The access token has expired; refresh it.", reason="EXPIRED")
 
     def _left(self) -> float:

@@ -94,17 +94,24 @@ class Stream(Feed):
         viewer = await self._context.viewer()
         self.session, self.user_id = viewer.session_id, viewer.user_id
         self.key = self.kind, self._stream
-        self._context.patient = True
         last, first_kept = await self._context.read(Events.bounds, self._stream)
+        place = await self.newest(last) if self._after is None else self._resumed(self._after, last, first_kept)
         self._context.done()
-        if self._after is None:
-            return Begun(last, viewer)
-        seq = StreamCursor.decode(self._after, self._stream).seq
+        # Whoever reads from now on waits for its turn.
+        self._context.patient = True
+        return Begun(place, viewer)
+
+    async def newest(self, last: int) -> int:
+        """Where to begin without a cursor; `last` is the number of the last event that there is."""
+        return last
+
+    def _resumed(self, after: str, last: int, first_kept: int) -> int:
+        seq = StreamCursor.decode(after, self._stream).seq
         if seq > last:
             raise Invalid.of("after", "is not a cursor of this stream")
         if seq + 1 < first_kept:
             raise CursorExpired
-        return Begun(seq, viewer)
+        return seq
 
     @property
     @abstractmethod

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -90,13 +90,10 @@ class Observer(Watch):
         """The operation that runs, while it is executed."""
         return self.traces.operation(running())
 
-    @contextmanager
-    def subscription(self) -> Iterator["Subscribed"]:
+    def subscription(self) -> "Subscribed":
         """A subscription, while it is open."""
         now = running()
-        field = now.field if now else "unknown"
-        with self.metrics.subscriptions.labels(field).track_inprogress():
-            yield Subscribed(self.metrics, field)
+        return Subscribed(self.metrics, now.field if now else "unknown")
 
     @contextmanager
     def job(self, name: str, number: int) -> Iterator["Attempted"]:
@@ -116,9 +113,21 @@ class Observer(Watch):
 class Subscribed:
     """An open subscription, as it delivers events."""
 
+    __slots__ = ("_delivered", "_lag", "_open")
+
     def __init__(self, metrics: Metrics, field: str) -> None:
         self._lag = metrics.event_lag
         self._delivered = metrics.events.labels(field)
+        self._open = metrics.subscriptions.labels(field)
+
+    def __enter__(self) -> Self:
+        """From here on it is open."""
+        self._open.inc()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """To here."""
+        self._open.dec()
 
     def delivers(self, lag: timedelta | None) -> None:
         """Before some events are handed over; `lag` is how old the last is, unless it was only caught up with."""

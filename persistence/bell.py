@@ -8,8 +8,8 @@ import asyncio
 import json
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
@@ -29,6 +29,37 @@ EVERYBODY: Final = "*"
 POLL_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 1.0
 LAST: Final = "select stream, last from event_streams where stream = any($1)"
+
+
+class Signal(asyncio.Event):
+    """An event that thousands who are idle have one of each: those who wait for it take no queue of 760 bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiters: Any = []
+
+
+class Listening:
+    """Whoever waits for a topic, while its block runs."""
+
+    __slots__ = ("_event", "_topic", "_waiting")
+
+    def __init__(self, waiting: dict[str, set[asyncio.Event]], topic: str) -> None:
+        self._waiting = waiting
+        self._topic = topic
+        self._event = Signal()
+
+    async def __aenter__(self) -> asyncio.Event:
+        """From here on."""
+        self._waiting[self._topic].add(self._event)
+        return self._event
+
+    async def __aexit__(self, *_: object) -> None:
+        """To here."""
+        waiting = self._waiting[self._topic]
+        waiting.discard(self._event)
+        if not waiting:
+            del self._waiting[self._topic]
 
 
 class Bell:
@@ -76,17 +107,9 @@ class Bell:
             self._rung |= rung
             self._wanted.set()
 
-    @asynccontextmanager
-    async def listening(self, topic: str) -> AsyncIterator[asyncio.Event]:
+    def listening(self, topic: str) -> Listening:
         """An event that is set whenever the topic is rung; the listener clears it before it looks."""
-        event = asyncio.Event()
-        self._waiting[topic].add(event)
-        try:
-            yield event
-        finally:
-            self._waiting[topic].discard(event)
-            if not self._waiting[topic]:
-                del self._waiting[topic]
+        return Listening(self._waiting, topic)
 
     def _wake(self, topics: Iterable[str]) -> None:
         woken = list(topics)

@@ -16,7 +16,7 @@ from graph.context import Context, Info
 from graph.conversations import events as told
 from graph.conversations.events import ConversationEvent
 from graph.conversations.mutations import SendMessageInput, post_of
-from graph.fanout import Batch, Begun, Happening, Over
+from graph.fanout import Batch, Happening, Over
 from graph.follow import Stream, StreamCursor
 from graph.ids import decode
 from persistence.conversations import Conversations, News, Newsstand
@@ -199,16 +199,13 @@ class Asking(Conversing):
         self._has_ended = sent.run.ended_at is not None
         return sent.conversation.id
 
-    async def begin(self) -> Begun:
+    async def newest(self, _: int) -> int:
         """The place before the question; raises CursorExpired where the log keeps nothing of its answer."""
-        begun = await super().begin()
-        if self.resumed:
-            return begun
         ids = [self._question_id, self._answer_id]
         first = await self._context.read(Events.first_of, self._stream, ids)
         if first is None:
             raise CursorExpired
-        return msgspec.structs.replace(begun, place=first - 1)
+        return first - 1
 
     async def read(self, context: Context, place: int) -> Batch | None:
         """What follows a place, of this answer alone; it is over with its end."""

@@ -1,7 +1,6 @@
 """Who follows: subscribers, alone or in a group of those who ask alike and see alike."""
 
 import asyncio
-from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import Context as Variables
@@ -12,6 +11,7 @@ from uuid import UUID
 from domain.access import Viewer
 from domain.errors import Unauthenticated
 from graph.fanout.feeds import Batch, Feed, Look, Over, Rendering, Telling, Told, alike, rendered
+from persistence.bell import Signal
 
 # Of one subscriber; what is rendered is the same bytes for all of them.
 MOST_WAITING: Final = 200
@@ -36,6 +36,21 @@ class Sink(Protocol):
 class Subscriber:
     """One subscription to a feed, alone or in a group."""
 
+    __slots__ = (
+        "_busy",
+        "_bytes",
+        "_fault",
+        "_place",
+        "_reached",
+        "_trace",
+        "_waiting",
+        "_woken",
+        "feed",
+        "parted",
+        "rendering",
+        "sink",
+    )
+
     def __init__(self, feed: Feed, rendering: Rendering, sink: Sink) -> None:
         self.feed = feed
         self.rendering = rendering
@@ -44,10 +59,10 @@ class Subscriber:
         self._place = 0
         # Whether it takes events by itself, one after another: then nothing may overtake those in its queue.
         self._busy = True
-        self._waiting: deque[Told] = deque()
+        self._waiting: list[Told] = []
         self._bytes = 0
         self._reached = 0
-        self._woken = asyncio.Event()
+        self._woken = Signal()
         self.parted = False
         self._fault: Exception | None = None
         self._trace: TracebackType | None = None
@@ -116,7 +131,7 @@ class Subscriber:
         """Take what the group tells, until it has parted from it."""
         while True:
             while self._waiting:
-                event = self._waiting.popleft()
+                event = self._waiting.pop(0)
                 self._bytes -= len(event.answer.data)
                 await self.sink.send(event, live=True)
                 self._place = event.place
@@ -184,6 +199,8 @@ class Subscriber:
 
 class Group:
     """Subscribers who asked alike and see alike, and the task that reads and renders for all of them."""
+
+    __slots__ = ("_fanout", "_key", "_rights", "_task", "members", "place")
 
     def __init__(self, fanout: "Fanout", key: Hashable, rights: Viewer, place: int) -> None:
         self.members: dict[Subscriber, None] = {}

@@ -37,6 +37,15 @@ class Quick(Protocol):
         """Send messages, if it is ready."""
 
 
+def _read(text: str, most: int) -> object:
+    if len(text) > most or len(text.encode("utf-8", "surrogatepass")) > most:
+        raise BadFrame(1009, f"Messages must not be longer than {most} bytes")
+    try:
+        return decode_json(text)
+    except Invalid:
+        raise BadFrame(4400, "Messages must be JSON") from None
+
+
 class Frames(ASGIWebSocketAdapter):
     """Starlette's socket as messages."""
 
@@ -49,12 +58,9 @@ class Frames(ASGIWebSocketAdapter):
                 return
             except KeyError:
                 raise BadFrame(4400, "Messages must be text") from None
-            if len(text) > most or len(text.encode("utf-8", "surrogatepass")) > most:
-                raise BadFrame(1009, f"Messages must not be longer than {most} bytes")
-            try:
-                yield decode_json(text)
-            except Invalid:
-                raise BadFrame(4400, "Messages must be JSON") from None
+            # Nothing of it is kept until the next one comes, which may be hours.
+            yield _read(text, most)
+            del text
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         """Send a message as text. Raises Strawberry's WebSocketDisconnected once either side has closed."""

@@ -81,6 +81,8 @@ class Live(ExecutionResult):
 class Outlet:
     """Where the events of one subscription go: charged, encoded around what is shared, and counted."""
 
+    __slots__ = ("_feed", "_line", "_live", "_running", "_subscribed")
+
     def __init__(self, live: Live, line: Line, subscribed: Subscribed, feed: Feed) -> None:
         self._live = live
         self._line = line

@@ -80,6 +80,9 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
         self.timer = loop.call_later(limits.init_seconds, self.end, 4408, "Connection initialisation timeout")
         self.pace = Pace(limits.messages_per_second, limits.messages_at_once, loop.time)
         self.heard_at = loop.time()
+        # Not all at once that have come at once, when a server was started.
+        self.until = self.heard_at + limits.socket_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads, no secret
+        self.ageing: asyncio.Handle = loop.call_soon(self._age)
         self.greeted = False
         self.session: Context | None = None
         self.running: dict[str, asyncio.Task[None]] = {}
@@ -97,11 +100,11 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
     async def handle(self) -> None:
         """Serve the socket until the client leaves or there is a reason to close it."""
         reading = self._start(self._read())
-        self._start(self._retire())
         try:
             await asyncio.wait((reading, self.verdict), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.timer.cancel()
+            self.ageing.cancel()
             # Everything is told to stop before the close frame goes out, and none of it can send after that; it is
             # awaited last, for a slow clean-up must not hold the close back.
             for task in self.tasks:
@@ -132,6 +135,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
                         self.end(4429, "Too many messages")
                         return
                     await self.handle_message(message)
+                    del message
                     if self.verdict.done():
                         return
         except BadFrame as bad:
@@ -142,20 +146,20 @@ class Connection(BaseGraphQLTransportWSHandler[Any, Any]):
             log.exception("Unexpected error on a socket, request %s", self.request_id)
             self.end(4500, "Internal server error")
 
-    async def _retire(self) -> None:
+    def _age(self) -> None:
         """Close a socket that has been open long enough, with a code that clients come back after, or lies idle."""
-        time = asyncio.get_running_loop().time
-        # Not all at once that have come at once, when a server was started.
-        until = time() + self.limits.socket_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads, no secret
-        while (left := until - time()) > 0:
-            idle = time() - self.heard_at
-            if self.running:
-                self.heard_at = time()
-            elif idle >= self.limits.idle_seconds:
-                self.end(1000, "Idle")
-                return
-            await asyncio.sleep(min(left, max(0.01, self.limits.idle_seconds - idle)))
-        self.end(4403, "Connect again")
+        loop = asyncio.get_running_loop()
+        now, most = loop.time(), self.limits.idle_seconds
+        idle, left = now - self.heard_at, self.until - now
+        if left <= 0:
+            self.end(4403, "Connect again")
+            return
+        if self.running:
+            self.heard_at = now
+        elif idle >= most:
+            self.end(1000, "Idle")
+            return
+        self.ageing = loop.call_later(min(left, max(0.01, most - idle)), self._age)
 
     async def handle_message(self, message: object) -> None:
         """Do what a message says; close with 4400 if it is none of the protocol's."""
