@@ -16,7 +16,7 @@ from domain.clock import Clock
 from domain.entities import IdMaker
 from domain.errors import Unavailable
 from persistence.bell import Bell
-from persistence.database import Database, Lent, faults
+from persistence.database import Database, Lent, faults, is_gone
 from persistence.identity import Identities
 from persistence.keyring import KeyRing
 from persistence.lanes import Lane
@@ -30,6 +30,7 @@ R = TypeVar("R", bound=Repository)
 W = TypeVar("W")
 
 ATTEMPTS: Final = 5
+UNDO_SECONDS: Final = 5.0
 _LOST_RACES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
@@ -147,17 +148,37 @@ class Doors:
         raise Unavailable("Too many changes at once; try again.", retry_after=1)
 
     async def _attempt(self, lent: Lent, actor: Actor, verb: Callable[[Work], Awaitable[T]]) -> tuple[Work, T]:
-        work = Work(lent, now=self.clock(), ids=self._ids, ring=self._ring)
-        with faults():
-            transaction = lent.connection.transaction()
-            await transaction.start()
+        work, committing = Work(lent, now=self.clock(), ids=self._ids, ring=self._ring), False
         try:
+            with faults():
+                await lent.connection.execute("begin")
             result = await verb(work)
             await work.finish(actor.viewer, actor.request_id, actor.action)
-        except BaseException:
+            committing = True
             with faults():
-                await transaction.rollback()
+                await lent.connection.execute("commit")
+        except BaseException:
+            # Whoever is cancelled in the middle of any of these does not know whether it was done.
+            try:
+                await _undone(lent)
+            finally:
+                if committing:
+                    self.bell.ring(work.topics)
             raise
-        with faults():
-            await transaction.commit()
         return work, result
+
+
+async def _undone(lent: Lent) -> None:
+    """Roll back what there is of a transaction, however often that is cancelled: the connection is another's next."""
+    undoing = asyncio.ensure_future(lent.connection.execute("rollback", timeout=UNDO_SECONDS))
+    cancelled: asyncio.CancelledError | None = None
+    while not undoing.done():
+        try:
+            await asyncio.wait({undoing})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    failed = undoing.exception()
+    if failed is not None and not is_gone(failed):
+        raise failed
+    if cancelled is not None:
+        raise cancelled
