@@ -37,8 +37,9 @@ OPEN: Final = 50
 # What has a history of its own.
 KINDS: Final = ("Book", "Client", "Household", "Portfolio", "Order", "User")
 USERS: Final = 20
-# Of each who looks; and what is said in the longest.
+# Of an advisor, and of an admin, to whom more is said than a page is worth; and what is said in the longest.
 TALKS: Final = 30
+MANY_TALKS: Final = 800
 LONG: Final = 1_000
 TAKING_PART: Final = """
 insert into conversation_participants
@@ -282,7 +283,7 @@ async def _talks(stage: Stage, admin: SignedIn, advisor: SignedIn) -> Any:
     """Conversations of both and many more of others', in which as much is said; one is longer than the others."""
     make = stage.make
     made = {}
-    for who, number in ((admin, TALKS), (advisor, TALKS), (await make.user(Role.ADVISOR), FEW)):
+    for who, number in ((admin, MANY_TALKS), (advisor, TALKS), (await make.user(Role.ADVISOR), FEW)):
         talk = made[who.id] = await talks.conversation(make, who.user)
         apart = {"module": spread(Module), "mode": spread(Mode), "updated_at": before("updated_at")}
         archived = f"case when {chance(3)} = 0 then t.created_at end"
