@@ -232,6 +232,12 @@ class Message(Node):
         Identities.by_ids, key="author_id", by="id", description="Whoever wrote it; none if the assistant did."
     )
     run: Run | None = batched(Runs.by_ids, key="run_id", by="id", description="The run that answers it, or made it.")
+    conversation: "Conversation | None" = batched(
+        Conversations.by_ids,
+        key="conversation_id",
+        by="id",
+        description="The conversation that it was said in; none if that was deleted meanwhile.",
+    )
 
     @strawberry.field(
         description="The id of the message that it answers, if it answers one.",

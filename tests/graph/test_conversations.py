@@ -63,7 +63,7 @@ async def test_it_looks_things_up_and_tells_what_it_has_found(
     assert await message(gql, advisor, answer) == heard.whole[answer]
 
 
-async def test_asking_is_sending_and_following_in_one(make: Make, live: Served, answering: Services) -> None:
+async def test_asking_is_sending_and_following_in_one(make: Make, gql: Gql, live: Served, answering: Services) -> None:
     advisor = await make.advisor(clients=2)
     given = {"content": "What can you do?", "idempotencyKey": "once"}
     async with working(answering, RUNS), socket_to(live, advisor.token) as socket:
@@ -77,6 +77,12 @@ async def test_asking_is_sending_and_following_in_one(make: Make, live: Served, 
     assert first.kinds[:2] == ["MessagePosted", "RunStarted"]
     (answer,) = first.whole
     assert again.whole == first.whole
+    # Whoever asks without a conversation learns which one it has begun.
+    begun = first.events[0]["message"]["conversation"]["id"]
+    listed = await gql.as_(advisor).run("{ conversations { nodes { id messages { nodes { conversation { id } } } } } }")
+    assert listed["conversations"]["nodes"] == [
+        {"id": begun, "messages": {"nodes": [{"conversation": {"id": begun}}] * 2}}
+    ]
     assert again.kinds == ["MessagePosted", "RunStarted", "RunCompleted"]
     assert first.text_of(answer) == first.whole[answer]["blocks"][0]["text"]
 

@@ -46,7 +46,7 @@ __typename
 ... on BlockAdded {{ messageId position block {{ __typename {BLOCKS} }} }}
 ... on RunCompleted {{ since message {{ {MESSAGE} }} toolsUsed {{ name }} usage {{ outputTokens }} intent }}
 ... on RunFailed {{ since code retryable reason message {{ {MESSAGE} }} }}
-... on MessagePosted {{ message {{ id blocks {{ ... on TextBlock {{ text }} }} }} }}
+... on MessagePosted {{ message {{ id conversation {{ id }} blocks {{ ... on TextBlock {{ text }} }} }} }}
 ... on ParticipantJoined {{ participant {{ user {{ id }} }} }}
 ... on ConversationDeleted {{ conversationId }}
 """
