@@ -94,7 +94,8 @@ class Messages(Listed[Message]):
         """Store a message, the words it is found by, and the clients whose data it holds."""
         # What was said is not the audit trail's: conversations are deleted for good, and the trail never is.
         await self.insert_unaudited(messages, [message])
-        await self.index(message.id, text)
+        if text:
+            await self.index(message.id, text)
         await self.mention(message, client_ids)
 
     async def known(self, message_id: UUID) -> Message:
