@@ -150,16 +150,16 @@ class Answering:
                 case Spent():
                     call = self._assistant.call_of(self._run, CallPurpose.ANSWER, shown, piece, self._office.now)
                     self.calls.append(call)
-        # Some servers take a model's words for a call, though it was offered nothing.
-        return calls if ask.tools else []
+        # Some servers take a model's words for a call, though it may call nothing.
+        return calls if ask.may_call else []
 
     def _next(self) -> tuple[Ask, Shown]:
-        tools = SPECS if self._round < MOST_ROUNDS else ()
         viewer, now = self._situation.viewer, self._office.now
         shown = self._assistant.prompting(self._situation, _rounds(self._uses), now)
         ask = Ask(
             lines=shown.lines,
-            tools=tools,
+            tools=SPECS,
+            may_call=self._round < MOST_ROUNDS,
             said=self._said,
             focus=self._situation.focus,
             today=viewer.today(now),

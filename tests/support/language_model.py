@@ -251,7 +251,7 @@ def ask_of(body: Any) -> Ask:
         lines, said = lines[:-2], lines[-2].text
     offered = (each["function"] for each in body.get("tools", ()))
     tools = tuple(ToolSpec(each["name"], each["description"], each["parameters"]) for each in offered)
-    return Ask(lines, tools, said)
+    return Ask(lines, tools, said, may_call=body.get("tool_choice") != "none")
 
 
 def _line(message: Any) -> Line:

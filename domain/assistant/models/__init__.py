@@ -59,7 +59,8 @@ class Ask(msgspec.Struct, frozen=True):
 
     `said` is the beginning of the answer that the reader has seen already, where another model, or this one, was cut
     short: what is answered follows it directly. `focus` and `today` are what the lines of the system say too; the
-    embedded model reads them here. Without `tools` it answers in words alone.
+    embedded model reads them here. Without `tools` it answers in words alone. Where it `may_call` none any more, they
+    are named all the same, for some endpoints take no lines of tools that they are not told of.
     """
 
     lines: tuple[Line, ...]
@@ -68,6 +69,7 @@ class Ask(msgspec.Struct, frozen=True):
     focus: tuple[Focus, ...] = ()
     today: date | None = None
     locale: str = "en_IN"
+    may_call: bool = True
 
 
 class Text(msgspec.Struct, frozen=True):

@@ -151,6 +151,8 @@ class Compatible:
             request[TEMPERATURE] = endpoint.temperature
         if ask.tools:
             request["tools"] = wire.tools(ask.tools)
+            if not ask.may_call:
+                request["tool_choice"] = "none"
         return request
 
     async def _chunks(self, request: dict[str, Any]) -> AsyncGenerator[wire.Chunk]:

@@ -45,7 +45,7 @@ class EmbeddedModel:
         It is never down and refuses nothing.
         """
         turn = Turn.of(ask)
-        calls = calls_of(turn)
+        calls = calls_of(turn) if ask.may_call else ()
         text = "" if calls else following(answer_of(turn), ask.said)
         for word in _WORDS.findall(text):
             if self._pace > 0:
