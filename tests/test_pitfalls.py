@@ -15,14 +15,13 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLUnionType,
-    build_schema,
     get_named_type,
 )
 
-from graph.schema import schema_text
 from graph.settings import ROOT
 from tests.factories.firm import Make
 from tests.support.gql import Gql
+from tests.support.inputs import printed
 
 SECURITY: Final = ROOT / "SECURITY.md"
 # The lines that PITFALLS.md has on the surface, by what each says in short.
@@ -177,9 +176,9 @@ def test_what_the_policy_says_of_tests_is_so() -> None:
     assert missing(iter(named)) == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def shown() -> GraphQLSchema:
-    return build_schema(schema_text())
+    return printed()
 
 
 def test_every_event_carries_its_cursor(shown: GraphQLSchema) -> None:

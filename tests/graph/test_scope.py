@@ -243,7 +243,7 @@ async def test_no_mutation_reaches_what_one_may_not_see(stage: Stage, firm: Hous
     ids = {prefix: next(iter(firm.visible(person, prefix)), encode(prefix, UUID(int=3))) for prefix in ENTITIES}
     ids["team"] = encode("team", person.user.user.team_id or UUID(int=0))
     ids["conversation"] = firm.talks.owned[person.user.user.id]
-    inputs = Inputs(ids.__getitem__, INPUTS.schema)
+    inputs = Inputs(ids.__getitem__)
     kind = inputs.kind_of(mutation)
     well_formed = inputs.of(kind) | {str(leaf.path[0]): inputs.of(kind, full=True)[str(leaf.path[0])]}
     hidden = [*firm.hidden(person, leaf.prefix), *({"team": _others(firm, person)}.get(leaf.prefix, []))]

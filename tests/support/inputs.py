@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from functools import cache
 from itertools import count
 from typing import Any, Final
 
@@ -74,11 +75,17 @@ class Leaf:
         return ".".join(map(str, self.path))
 
 
+@cache
+def printed() -> GraphQLSchema:
+    """The schema as its own text tells it, read once for all who only look at it."""
+    return build_schema(schema_text())
+
+
 class Inputs:
     """Makes inputs for the schema's mutations and lists; `ids` gives an id for a prefix."""
 
-    def __init__(self, ids: Callable[[str], str], schema: GraphQLSchema | None = None) -> None:
-        self.schema: GraphQLSchema = schema or build_schema(schema_text())
+    def __init__(self, ids: Callable[[str], str]) -> None:
+        self.schema = printed()
         self._ids = ids
         self._numbers = count(1)
 
