@@ -39,6 +39,8 @@ AMPLE: Final[Mapping[str, Any]] = {name.lower(): int(value) for name, value in G
 # What a developer's shell states for a server of its own is none of a test's: by a key, models would be asked.
 for name in Settings.model_fields:
     os.environ.pop(name.upper(), None)
+# Each client of HTTP reads whom the machine trusts, which takes as long as a test: one whose key nobody has will do.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "nobody.pem")
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 

@@ -13,7 +13,13 @@ from domain.providers.outside import Outside
 
 @asynccontextmanager
 async def opened(configs: Sequence[ProviderConfig], outside: Outside | None = None) -> AsyncIterator[SignInProviders]:
-    """The providers until the end of the block, then their connections are given back."""
+    """The providers until the end of the block, then their connections are given back.
+
+    Without any, nothing is made ready to reach them.
+    """
+    if not configs:
+        yield SignInProviders()
+        return
     shared = outside or Outside()
     try:
         yield SignInProviders(*(_provider(config, shared) for config in configs))
