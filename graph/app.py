@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,7 @@ from domain.transactions import LargeAmounts
 from graph import manifest
 from graph.audit_csv import AuditCsv
 from graph.context import Contexts, Services
-from graph.graphiql import DemoSignIn, Explorer, operations
+from graph.graphiql import DemoSignIn, Explorer, Operation, operations
 from graph.health import Health
 from graph.http.endpoint import Endpoint
 from graph.http.headers import SafeAnswers
@@ -61,6 +61,11 @@ from persistence.rates import DatabaseWindows, MemoryWindows, Windows
 
 OPERATIONS: Final = ROOT / "graph" / "operations"
 WEB: Final = ROOT / "web"
+
+
+@cache
+def _samples() -> Sequence[Operation]:
+    return operations(OPERATIONS)
 
 
 @asynccontextmanager
@@ -117,7 +122,7 @@ def _windows(settings: Settings, database: Database, clock: Clock) -> Windows:
 
 def _observer(settings: Settings, database: Database, stack: AsyncExitStack) -> Observer:
     """Whoever watches: the samples' names are told apart in metrics, and traces go where the settings say."""
-    metrics = Metrics(names_in(sample.query for sample in operations(OPERATIONS)))
+    metrics = Metrics(names_in(sample.query for sample in _samples()))
     metrics.watch_pool(lambda: database.pooled)
     observer = Observer(metrics, _traces(settings))
     stack.push_async_callback(asyncio.to_thread, observer.traces.close)
@@ -149,9 +154,7 @@ def make_app(
     GraphiQL. Tests hand in a schema that is made once for all of them. `seat` is the place of one of several processes.
     """
     introspection = settings.disclosure.introspection
-    explorer = Explorer(
-        WEB, operations(OPERATIONS), sign_ins, introspection=introspection, development=settings.development
-    )
+    explorer = Explorer(WEB, _samples(), sign_ins, introspection=introspection, development=settings.development)
     contexts = Contexts(services)
     schema = schema or make_schema(Limits(cost=settings.max_cost), disclosure=settings.disclosure)
     endpoint = Endpoint(
