@@ -90,13 +90,19 @@ class Stream(Feed):
 
         Raises Invalid, CursorExpired, and why the stream may not be followed.
         """
+        try:
+            return await self._begun()
+        finally:
+            # One that is declined wants its connection no more than one that stays.
+            self._context.done()
+
+    async def _begun(self) -> Begun:
         self._stream = await self._opened()
         viewer = await self._context.viewer()
         self.session, self.user_id = viewer.session_id, viewer.user_id
         self.key = self.kind, self._stream
         last, first_kept = await self._context.read(Events.bounds, self._stream)
         place = await self.newest(last) if self._after is None else self._resumed(self._after, last, first_kept)
-        self._context.done()
         # Whoever reads from now on waits for its turn.
         self._context.patient = True
         return Begun(place, viewer)

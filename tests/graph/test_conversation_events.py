@@ -348,6 +348,16 @@ async def test_a_cursor_is_one_of_this_very_conversation(make: Make, gql: Gql, l
             assert (told["code"], told["details"][0]["field"]) == ("VALIDATION_ERROR", "after")
 
 
+async def test_whoever_may_not_follow_leaves_others_all_connections(
+    make: Make, gql: Gql, live: Served, services: Services
+) -> None:
+    conversation = await talk(gql, await make.advisor())
+    async with socket_to(live, (await make.advisor()).token) as socket:
+        for _ in range(services.doors.database.pooled.most):
+            assert (await fault_of(socket, conversation, "x"))["code"] == "NOT_FOUND"
+    assert services.doors.database.spare
+
+
 async def test_an_answer_that_has_ended_is_read_as_it_was_told(
     make: Make, gql: Gql, live: Served, services: Services
 ) -> None:
