@@ -21,7 +21,18 @@ from tests.support.gql import Gql
 from tests.support.language_model import LanguageModel, Want, says, wants
 from tests.support.served import Served, Socket, socket_to
 from tests.support.statements import Statements
-from tests.support.talking import ASK, FOLLOW, Heard, answered_by, cursor_of, message, say, share, talk, until_end
+from tests.support.talking import (
+    ASK,
+    FOLLOW,
+    Heard,
+    answered_by,
+    cursor_of,
+    group,
+    message,
+    say,
+    talk,
+    until_end,
+)
 from tests.support.worker import working
 
 # In statements: who looks, and what there is.
@@ -155,12 +166,7 @@ def names_somebody(held: asyncio.Event) -> LanguageModel:
 async def test_whoever_was_told_some_of_an_answer_that_is_hidden_is_told_to_drop_it(
     make: Make, gql: Gql, live: Served, services: Services
 ) -> None:
-    team = await make.team()
-    owner, colleague = await make.advisor(team=team), await make.advisor(team=team)
-    assert owner.book
-    client = await make.client(owner.book, name="Meera Krishnamurthy")
-    conversation = await talk(gql, owner, mode="GROUP")
-    await share(gql, owner, conversation, colleague)
+    owner, colleague, client, conversation = await group(make, gql)
     cursor, held = await cursor_of(gql, owner, conversation), asyncio.Event()
     async with (
         answered_by(services, names_somebody(held)) as answering,

@@ -22,6 +22,7 @@ from tests.support.talking import (
     answered_by,
     cursor_of,
     fault,
+    group,
     message,
     refusals,
     say,
@@ -127,12 +128,7 @@ async def test_what_tools_have_found_decides_with_whom_it_is_shared(make: Make, 
 
 
 async def test_in_a_group_all_write_and_each_sees_what_it_may(make: Make, gql: Gql, services: Services) -> None:
-    team = await make.team()
-    owner, colleague = await make.advisor(team=team), await make.advisor(team=team)
-    assert owner.book
-    client = await make.client(owner.book, name="Meera Krishnamurthy")
-    conversation = await talk(gql, owner, mode="GROUP")
-    await share(gql, owner, conversation, colleague)
+    owner, colleague, client, conversation = await group(make, gql)
     given = {"conversationId": conversation}
     hidden = await say(gql, owner, "And Meera?", **given, context={"nodeIds": [id_of(client)]})
     plain = await say(gql, colleague, "What can you do?", **given)
@@ -337,12 +333,7 @@ async def test_an_end_client_talks_of_its_own_and_finds_nobody_elses(make: Make,
 
 
 async def test_in_a_group_each_hears_what_it_may(make: Make, gql: Gql, live: Served, services: Services) -> None:
-    team = await make.team()
-    owner, colleague = await make.advisor(team=team), await make.advisor(team=team)
-    assert owner.book
-    client = await make.client(owner.book, name="Meera Krishnamurthy")
-    conversation = await talk(gql, owner, mode="GROUP")
-    await share(gql, owner, conversation, colleague)
+    owner, colleague, client, conversation = await group(make, gql)
     cursor = await cursor_of(gql, owner, conversation)
     server = LanguageModel(says("She is rich."), says("As I said, ", "Meera is rich."), says("Nothing."))
     async with answered_by(services, server) as answering, socket_to(live, colleague.token) as socket:

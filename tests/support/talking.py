@@ -14,8 +14,9 @@ from domain.assistant.models import Model
 from domain.assistant.models.chain import Chain
 from domain.assistant.models.compatible import Compatible
 from domain.assistant.models.embedded import EmbeddedModel
+from domain.clients import Client
 from graph.context import Services
-from tests.factories.firm import SignedIn
+from tests.factories.firm import Make, SignedIn
 from tests.support.gql import Gql
 from tests.support.language_model import LanguageModel, Waits, speaking
 from tests.support.served import Socket
@@ -171,6 +172,17 @@ async def share(gql: Gql, who: SignedIn, conversation: str, colleague: SignedIn)
     """Have a colleague take part."""
     given = {"conversationId": conversation, "userId": colleague.id}
     assert (await gql.as_(who).change("shareConversation", "conversation { id }", **given))["userErrors"] == []
+
+
+async def group(make: Make, gql: Gql) -> tuple[SignedIn, SignedIn, Client, str]:
+    """A conversation of two colleagues in which both write, of whom one alone sees a client: both, it, and the id."""
+    team = await make.team()
+    owner, colleague = await make.advisor(team=team), await make.advisor(team=team)
+    assert owner.book
+    client = await make.client(owner.book, name="Meera Krishnamurthy")
+    conversation = await talk(gql, owner, mode="GROUP")
+    await share(gql, owner, conversation, colleague)
+    return owner, colleague, client, conversation
 
 
 async def run_of(gql: Gql, who: SignedIn, run: str) -> Any:
