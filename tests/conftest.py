@@ -29,10 +29,12 @@ from persistence.embedded import EmbeddedServer
 from persistence.setup import migrate
 from tests.factories.firm import Make
 from tests.support.gql import Gql
+from tests.support.memory import place_for
 from tests.support.probing import GENEROUS, SECRETS, Target, started
 from tests.support.served import Served, served
 from tests.support.stage import Stage, staged
 from tests.support.statements import Statements
+from tests.support.steward import Steward
 
 # A test asks within a second what a user asks in an hour; the budgets have tests of their own.
 AMPLE: Final[Mapping[str, Any]] = {name.lower(): int(value) for name, value in GENEROUS.items()}
@@ -44,30 +46,20 @@ os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "nobody.pe
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-# Linux's file system in memory. On disk, ext4 looks through whatever was deleted in the last minute for each file that
-# is made, and a clone is 650 files, which cost up to half of a run.
-MEMORY: Final = Path("/dev/shm")  # noqa: S108 (what lies there has a name of this run's own)
-ROOM: Final = 2 << 30
-
-
 def _directory(run: str) -> Path:
     return Path(tempfile.gettempdir()) / f"steward-test-{run}"
 
 
 @contextmanager
-def _memory(server: EmbeddedServer, name: str) -> Iterator[Path | None]:
+def _memory(server: EmbeddedServer) -> Iterator[Path | None]:
     """A directory in memory that PostgreSQL may write to; None where there is no room for one."""
-    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM:
-        yield None
-        return
-    made = MEMORY / name
-    made.mkdir(mode=0o700)
+    runner = (Path(server.home) / "cluster").stat()
+    made = place_for(runner.st_uid, runner.st_gid)
     try:
-        runner = (Path(server.home) / "cluster").stat()
-        os.chown(made, runner.st_uid, runner.st_gid)
         yield made
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        if made:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -128,10 +120,10 @@ class Databases:
 
 
 @pytest.fixture(scope="session")
-async def databases(cluster: EmbeddedServer, worker_id: str, testrun_uid: str) -> AsyncIterator[Databases]:
+async def databases(cluster: EmbeddedServer, worker_id: str) -> AsyncIterator[Databases]:
     """The databases of this worker."""
     made = Databases(cluster, worker_id)
-    with _memory(cluster, f"steward-test-{testrun_uid}-{worker_id}") as directory:
+    with _memory(cluster) as directory:
         async with made.prepared(directory):
             yield made
 
@@ -224,6 +216,16 @@ async def target(
         async with started(home, Make(owner, quick(opened)), url) as running:
             yield running
         await owner.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steward]:
+    """A state directory as `steward migrate` leaves it, to be copied by tests that are not about a first start."""
+    made = Steward(tmp_path_factory.mktemp("migrated") / "state")
+    done = made.run("migrate")
+    assert done.returncode == 0, done.stderr
+    yield made
+    made.end()
 
 
 @pytest.fixture

@@ -34,11 +34,18 @@ insert into teams values ('01900000-0000-7000-8000-000000000002', '01900000-0000
 INPUT = {"name": "Slow", "teamId": "team_01900000000070008000000000000002"}
 
 
-@pytest.fixture
-def steward(tmp_path: Path) -> Iterator[Steward]:
-    made = Steward(tmp_path / "state")
+@pytest.fixture(scope="module")
+def peopled(migrated: Steward, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steward]:
+    made = Steward(tmp_path_factory.mktemp("peopled") / "state", like=migrated)
     created = made.run("create-user", "a@steward.example", "Asha", "--password-stdin", stdin=PASSWORD + "\n")
     assert created.returncode == 0, created.stderr
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def steward(peopled: Steward, tmp_path: Path) -> Iterator[Steward]:
+    made = Steward(tmp_path / "state", like=peopled)
     yield made
     made.end()
 

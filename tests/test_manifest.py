@@ -67,8 +67,9 @@ def test_the_command_writes_what_the_server_takes(steward: Steward, tmp_path: Pa
     ],
 )
 def test_a_manifest_that_cannot_be_served_is_one_sentence(
-    steward: Steward, tmp_path: Path, content: Any, sentence: str
+    migrated: Steward, tmp_path: Path, content: Any, sentence: str
 ) -> None:
+    steward = Steward(tmp_path / "state", like=migrated)
     try:
         refused = steward.run("serve", TRUSTED_DOCUMENTS=str(manifest(tmp_path / "m.json", content)))
     finally:

@@ -17,8 +17,24 @@ PASSWORD = "a password of some length"
 
 
 @pytest.fixture
-def steward(tmp_path: Path) -> Iterator[Steward]:
+def steward(migrated: Steward, tmp_path: Path) -> Iterator[Steward]:
+    made = Steward(tmp_path / "state", like=migrated)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def untouched(tmp_path: Path) -> Iterator[Steward]:
+    """Nothing was started in it."""
     made = Steward(tmp_path / "state")
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Steward]:
+    """As somebody has it who has just fetched it, and types the commands."""
+    made = Steward(tmp_path / "state", anew=True)
     yield made
     made.end()
 
@@ -47,26 +63,26 @@ def test_a_signal_stops_server_and_database(steward: Steward, signum: signal.Sig
     assert not steward.postgres()
 
 
-def test_a_killed_server_leaves_no_database_and_loses_no_row(steward: Steward) -> None:
-    create_user(steward)
-    process, address = steward.serve()
+def test_a_killed_server_leaves_no_database_and_loses_no_row(fresh: Steward) -> None:
+    create_user(fresh)
+    process, address = fresh.serve()
     token = sign_in(address, "a@steward.example", PASSWORD)
     process.kill()
-    assert steward.gone()
-    _, address = steward.serve()
+    assert fresh.gone()
+    _, address = fresh.serve()
     assert ask(address, "{ viewer { name } }", token)["data"]["viewer"]["name"] == "Asha Mehta"
 
 
-def test_two_servers_share_the_database_of_a_checkout(steward: Steward) -> None:
-    first, first_address = steward.serve()
-    second, second_address = steward.serve()
+def test_two_servers_share_the_database_of_a_checkout(fresh: Steward) -> None:
+    first, first_address = fresh.serve()
+    second, second_address = fresh.serve()
     assert first_address != second_address
     first.send_signal(signal.SIGTERM)
     assert first.wait(timeout=20) == 0
     assert urllib.request.urlopen(f"{second_address}/readyz", timeout=5).status == 200
     second.send_signal(signal.SIGTERM)
     assert second.wait(timeout=20) == 0
-    assert not steward.postgres()
+    assert not fresh.postgres()
 
 
 def test_a_port_that_is_taken_is_one_sentence(steward: Steward) -> None:
@@ -108,8 +124,8 @@ def test_a_port_that_is_taken_is_one_sentence(steward: Steward) -> None:
         ),
     ],
 )
-def test_a_wrong_setting_is_one_sentence(steward: Steward, settings: dict[str, str], sentence: str) -> None:
-    refused = steward.run("serve", **settings)
+def test_a_wrong_setting_is_one_sentence(untouched: Steward, settings: dict[str, str], sentence: str) -> None:
+    refused = untouched.run("serve", **settings)
     assert refused.returncode == 2
     assert refused.stderr.startswith(sentence)
     assert refused.stderr.count("\n") == 1
@@ -137,8 +153,8 @@ def test_a_user_that_the_rules_decline_is_one_sentence(steward: Steward) -> None
         (["--role", "SERVICE"], "A user with the role SERVICE cannot be made here."),
     ],
 )
-def test_a_user_without_its_place_is_one_sentence(steward: Steward, options: list[str], sentence: str) -> None:
-    refused = steward.run("create-user", "a@b.example", "A", "--password-stdin", *options, stdin=PASSWORD)
+def test_a_user_without_its_place_is_one_sentence(untouched: Steward, options: list[str], sentence: str) -> None:
+    refused = untouched.run("create-user", "a@b.example", "A", "--password-stdin", *options, stdin=PASSWORD)
     assert (refused.returncode, refused.stderr) == (2, f"steward: {sentence}\n")
 
 
@@ -171,32 +187,32 @@ def test_users_are_made_in_their_unit_and_team(steward: Steward) -> None:
     ]
 
 
-def test_migrating_twice_does_nothing(steward: Steward) -> None:
-    first, second = steward.run("migrate"), steward.run("migrate")
+def test_migrating_twice_does_nothing(fresh: Steward) -> None:
+    first, second = fresh.run("migrate"), fresh.run("migrate")
     assert first.stdout == "The database is at the newest revision.\n"
     assert second.stdout == "Nothing to do.\n"
 
 
-def test_an_outside_database_is_not_filled_unasked(steward: Steward) -> None:
-    refused = steward.run(
+def test_an_outside_database_is_not_filled_unasked(untouched: Steward) -> None:
+    refused = untouched.run(
         "demo", DATABASE_URL="postgresql+asyncpg://steward@127.0.0.1:9/steward", ENVIRONMENT="development"
     )
     assert refused.returncode == 2
     assert "--yes" in refused.stderr
 
 
-def test_a_production_database_is_not_filled_unasked(steward: Steward) -> None:
+def test_a_production_database_is_not_filled_unasked(untouched: Steward) -> None:
     secrets = {
         "JWT_SECRET": "vX0c9Yq2Zk7bTn4wRf6hLd8mSa1pUj3e",
         "FIELD_KEY": "c3Rld2FyZC1maWVsZC1rZXktZm9yLXRlc3RzLW9ubHk=",
     }
-    refused = steward.run("demo", ENVIRONMENT="production", **secrets)
+    refused = untouched.run("demo", ENVIRONMENT="production", **secrets)
     assert refused.returncode == 2
     assert "--yes" in refused.stderr
-    assert not steward.state.exists()
+    assert not untouched.state.exists()
 
 
-def test_an_outside_database_is_served_as_production(steward: Steward, cluster: EmbeddedServer) -> None:
+def test_an_outside_database_is_served_as_production(untouched: Steward, cluster: EmbeddedServer) -> None:
     subprocess.run(
         [program("psql"), "-h", cluster.host, "-U", "steward", "-d", "postgres", "-qc", "create database outside"],
         check=True,
@@ -206,13 +222,15 @@ def test_an_outside_database_is_served_as_production(steward: Steward, cluster: 
         "FIELD_KEY": "c3Rld2FyZC1maWVsZC1rZXktZm9yLXRlc3RzLW9ubHk=",
     }
     outside = {"DATABASE_URL": cluster.url("outside"), "DEMO": "true", **secrets}
-    made = steward.run("create-user", "a@steward.example", "Asha", "--password-stdin", stdin=PASSWORD + "\n", **outside)
+    made = untouched.run(
+        "create-user", "a@steward.example", "Asha", "--password-stdin", stdin=PASSWORD + "\n", **outside
+    )
     assert made.returncode == 0, made.stderr
-    process, address = steward.serve(**outside)
+    process, address = untouched.serve(**outside)
     token = sign_in(address, "a@steward.example", PASSWORD)
     # No demo firm was made, and the anonymous cannot read the schema.
     assert ask(address, "{ clients { totalCount } }", token)["data"]["clients"]["totalCount"] == 0
     assert "errors" in ask(address, "{ __schema { queryType { name } } }")
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 0
-    assert not steward.postgres()
+    assert not untouched.postgres()

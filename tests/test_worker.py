@@ -1,36 +1,28 @@
 """`steward worker` as its users run it: a process, signals, and a database that it shares."""
 
+import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from tests.support.steward import ROOT, Steward
+from tests.support.steward import Process, Steward
+
+WORKS: Final = "Steward is working in the background. Ctrl-C stops it.\n"
 
 
 @pytest.fixture
-def steward(tmp_path: Path) -> Iterator[Steward]:
-    made = Steward(tmp_path / "state")
+def steward(migrated: Steward, tmp_path: Path) -> Iterator[Steward]:
+    made = Steward(tmp_path / "state", like=migrated)
     yield made
     made.end()
 
 
-def worker(steward: Steward, **more: str) -> "subprocess.Popen[str]":
+def worker(steward: Steward, **more: str) -> Process:
     """Start a worker, and wait until it works."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "graph.cli", "worker"],
-        cwd=ROOT,
-        env=steward.environment(**more),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    steward.running.append(process)
-    assert process.stdout
-    assert process.stdout.readline() == "Steward is working in the background. Ctrl-C stops it.\n"
+    process, _ = steward.begin(re.escape(WORKS), "worker", **more)
     return process
 
 
@@ -39,8 +31,8 @@ def test_a_signal_ends_a_worker_and_the_database_it_has_started(steward: Steward
     process = worker(steward)
     assert steward.postgres()
     process.send_signal(signum)
-    rest, _ = process.communicate(timeout=20)
-    assert (process.returncode, rest) == (0, "")
+    assert process.wait(20) == 0
+    assert steward.printed(process) == WORKS
     assert steward.gone()
 
 
@@ -49,9 +41,8 @@ def test_workers_share_the_database_of_a_server(steward: Steward) -> None:
     beside = [worker(steward), worker(steward)]
     for process in [server, *beside]:
         process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=20)
-        rest = steward.printed(process) if process is server else rest
-        assert (process.returncode, rest.count("WARNING") + rest.count("ERROR")) == (0, 0), rest
+        code, said = process.wait(20), steward.printed(process)
+        assert (code, said.count("WARNING") + said.count("ERROR")) == (0, 0), said
     assert not steward.postgres()
 
 

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.probing import GENEROUS
 from tests.support.served import Served, Socket, socket_to
-from tests.support.steward import Steward, ask, sign_in
+from tests.support.steward import Process, Steward, ask, sign_in
 
 PASSWORD: Final = "a password of some length"
 FOLLOW: Final = "subscription { notifications { notification { announcement { title } } } }"
@@ -30,13 +30,13 @@ BOTH: Final = {"1", "2"}
 
 
 @pytest.fixture
-def steward(tmp_path: Path) -> Iterator[Steward]:
-    made = Steward(tmp_path / "state")
+def steward(migrated: Steward, tmp_path: Path) -> Iterator[Steward]:
+    made = Steward(tmp_path / "state", like=migrated)
     yield made
     made.end()
 
 
-def children(process: "subprocess.Popen[str]") -> set[int]:
+def children(process: Process) -> set[int]:
     """The processes that serve."""
     listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     lines = [line.split(maxsplit=2) for line in listed.splitlines()[1:]]

@@ -49,8 +49,8 @@ class Firm:
 
 
 @pytest.fixture(scope="module")
-def firm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firm]:
-    steward = Steward(tmp_path_factory.mktemp("trail") / "state")
+def firm(migrated: Steward, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firm]:
+    steward = Steward(tmp_path_factory.mktemp("trail") / "state", like=migrated)
     try:
         yield Firm(steward, tmp_path_factory.mktemp("logs"))
     finally:

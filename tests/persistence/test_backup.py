@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from graph.settings import Settings
+from graph.settings import ROOT, Settings
 from persistence.embedded import archive
 from persistence.embedded.archive import DUMP, KEY, MANIFEST, BackupError, checked, pieces
 from persistence.embedded.places import Places
@@ -34,7 +34,7 @@ from tests.support.backups import (
     served,
     started,
 )
-from tests.support.steward import ROOT, Steward, sign_in
+from tests.support.steward import Steward, sign_in
 
 OTHER_KEY: Final = "c3Rld2FyZC1maWVsZC1rZXktZm9yLXRlc3RzLW9ubHk="
 THIRD_KEY: Final = "YW5vdGhlci1maWVsZC1rZXktZm9yLXRlc3RzLW9ubHk="
@@ -61,8 +61,8 @@ class Firm:
 
 
 @pytest.fixture(scope="module")
-def firm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firm]:
-    steward = Steward(tmp_path_factory.mktemp("firm") / "state")
+def firm(migrated: Steward, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firm]:
+    steward = Steward(tmp_path_factory.mktemp("firm") / "state", like=migrated)
     try:
         yield Firm(steward)
     finally:

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 
 from domain.access import SYSTEM, Role
 from graph.context import Services
-from graph.settings import Environment, Settings
+from graph.settings import ROOT, Environment, Settings
 from persistence.embedded import EmbeddedServer
 from persistence.keyring import KeyRing, fingerprint
 from persistence.rotation import Check, Rotation, check, rotate
@@ -25,7 +25,7 @@ from tests.factories.firm import Make
 from tests.support.backups import backed_up, refused, started
 from tests.support.gql import Gql
 from tests.support.stage import staged
-from tests.support.steward import ROOT, Steward
+from tests.support.steward import Steward
 from tests.support.story import DETAILS, Story
 
 OLD, NEW, THIRD = (bytes([number]) * 32 for number in (1, 2, 3))
@@ -171,8 +171,8 @@ def text(key: bytes) -> str:
 
 
 @pytest.fixture
-def steward(tmp_path: Path) -> Iterator[Steward]:
-    made = Steward(tmp_path / "state")
+def steward(migrated: Steward, tmp_path: Path) -> Iterator[Steward]:
+    made = Steward(tmp_path / "state", like=migrated)
     yield made
     made.end()
 

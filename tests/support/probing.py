@@ -17,8 +17,9 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from graph.settings import ROOT
 from tests.factories.firm import Make
-from tests.support.steward import ROOT, Steward
+from tests.support.steward import Steward
 
 # Secrets of the tests' own, for production asks for some.
 SECRETS: Final = {
