@@ -6,10 +6,10 @@ becomes of the process. A run that is taken up again goes on behind that: tools 
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -39,6 +39,7 @@ from domain.conversations.looking import still_there
 from domain.conversations.runs import RunLost, held
 from domain.conversations.titles import Exchange, Titled
 from domain.errors import Fault, NotFound, Unauthenticated, Unavailable
+from domain.identity import session_topic
 from domain.jobs import Office
 from domain.text import storable
 from domain.work import Work
@@ -272,9 +273,11 @@ class ModelAssistant:
         answering: Answering | None = None
         error: RunError | None = None
         try:
-            situation = await office.write_as(run.session_id, survey, run)
-            answering = Answering(self, office, nib, run, situation)
-            await _unless_ended(office, run, answering)
+            # Before anything is read as whoever asked, so that no end of its session is missed.
+            async with office.listening(session_topic(run.session_id)) as revoked:
+                situation = await office.write_as(run.session_id, survey, run)
+                answering = Answering(self, office, nib, run, situation)
+                await _unless_ended(office, run, answering, revoked)
         except Unavailable:
             raise
         except (RunLost, NotFound):
@@ -298,37 +301,44 @@ async def _told_first(nib: Nib) -> None:
         log.warning("the last words of a run are lost: %s", type(error).__name__)
 
 
-async def _unless_ended(office: Office, run: Run, answering: Answering) -> None:
-    """Go on until the answer is whole, or somebody ends the run. Raises RunLost, and whatever goes wrong."""
+async def _unless_ended(office: Office, run: Run, answering: Answering, revoked: asyncio.Event) -> None:
+    """Go on until the answer is whole, or somebody ends the run, or the session of whoever asked.
+
+    Raises RunLost, Unauthenticated, and whatever goes wrong.
+    """
     async with office.listening(runs.topic_of(run.id)) as rung:
         # Somebody may have ended it before anybody listened.
         rung.set()
         going = asyncio.create_task(answering.go())
-        ended = asyncio.create_task(_ended(office, run, rung))
+        tasks = [
+            going,
+            asyncio.create_task(_watching(rung, lambda: office.write(runs.check, run))),
+            asyncio.create_task(_watching(revoked, lambda: office.write_as(run.session_id, _let_in))),
+        ]
         try:
-            await asyncio.wait({going, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if not going.done():
-                ended.result()
-                raise RunLost
-            going.result()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # An answer that is whole is whole, whatever else has happened at the same moment.
+            (going if going in done else done.pop()).result()
         finally:
-            going.cancel()
-            ended.cancel()
-            await asyncio.gather(going, ended, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _ended(office: Office, run: Run, rung: asyncio.Event) -> None:
-    """Wait until somebody else has ended the run, or taken it up.
+async def _watching(rung: asyncio.Event, look: Callable[[], Awaitable[object]]) -> NoReturn:
+    """Look whenever the bell rings, until that raises what ends the watch.
 
-    All bells ring when the listener is back, or the server about to end: a ring alone says nothing of this run.
+    All bells ring when the listener is back, or the server about to end: a ring alone says nothing.
     """
     while True:
         await rung.wait()
         rung.clear()
         try:
-            await office.write(runs.check, run)
-        except RunLost:
-            return
+            await look()
         except Unavailable as error:
             await asyncio.sleep(error.retry_after)
             rung.set()
+
+
+async def _let_in(_: Work, __: Viewer) -> None:
+    """Do nothing: to be let in says that the session stands."""

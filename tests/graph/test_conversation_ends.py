@@ -97,3 +97,24 @@ async def test_who_cancels_before_anybody_listens_is_heard(make: Make, gql: Gql,
     office.gate.open()
     await asyncio.wait_for(running, 10)
     assert await ended(gql, advisor, sent) == ("CANCELLED", ["The answer was cancelled."])
+
+
+@pytest.mark.parametrize("before", [False, True])
+async def test_with_the_session_of_whoever_asked_its_answer_ends(
+    make: Make, gql: Gql, services: Services, *, before: bool
+) -> None:
+    advisor = await make.advisor()
+    later = await make.session(advisor.user)
+    sent = await say(gql, advisor, "Hello?")
+    # In the midst of its last words, or as soon as it was let in: no tool that is called would ask for the session.
+    office, model = HaltingOffice(services, survey, before=False), HaltingModel(1)
+    if not before:
+        office.gate.open()
+    running = asyncio.create_task(assistant_of(services, model).answer(office, run_id(sent)))
+    await (office.gate if before else model.gate).reached()
+    await gql.as_(advisor).run("mutation { signOut(input: {}) { signedOut } }")
+    office.gate.open()
+    await asyncio.wait_for(running, 10)
+    error, texts = await ended(gql, later, sent)
+    assert error == "SESSION_ENDED"
+    assert texts[-1] is None
