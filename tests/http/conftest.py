@@ -1,7 +1,6 @@
 """A real server on a free port, and clients for it."""
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from graph.http.bounds import HttpLimits
 from graph.http.endpoint import Endpoint
 from tests.http.schema import Sessions, make_schema
+from tests.support import served
+from tests.support.served import Server
 
 SUBPROTOCOL = "graphql-transport-ws"
 LIMITS = HttpLimits(
@@ -28,18 +29,6 @@ LIMITS = HttpLimits(
     heartbeat_seconds=0.1,
     last_words_seconds=0.5,
 )
-
-
-class Server(uvicorn.Server):
-    """Says when it listens."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, log_level="error", lifespan="off", server_header=False))
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
 
 
 @dataclass
@@ -69,20 +58,12 @@ class Served:
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[tuple[str, Server]]:
-    """Serve an application; gives its host and port, and the server."""
-    # Without the protocol asyncio does not switch Nagle off, and each answer waits 40 ms.
-    with socket.socket(proto=socket.IPPROTO_TCP) as bound:
-        bound.bind(("127.0.0.1", 0))
-        server = Server(app)
-        serving = asyncio.create_task(server.serve(sockets=[bound]))
-        await server.ready.wait()
-        try:
-            yield f"127.0.0.1:{bound.getsockname()[1]}", server
-        finally:
-            server.should_exit = True
-            server.force_exit = True
-            await serving
+async def listening(app: ASGIApp, **options: Any) -> AsyncIterator[tuple[str, Server]]:
+    """Serve an application; gives its host and port, and the server, which waits for nobody in the end."""
+    config = uvicorn.Config(app, log_level="error", lifespan="off", server_header=False, **options)
+    async with served.listening(config) as (host, server):
+        yield host, server
+        server.force_exit = True
 
 
 async def page(_request: Request) -> Response:

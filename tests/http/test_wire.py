@@ -1,15 +1,14 @@
 """Heads of requests that do not come, or do not end."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import uvicorn
 
 from graph.http.endpoint import Endpoint
 from graph.wire import Wire
+from tests.http.conftest import listening
 from tests.http.schema import Sessions, make_schema
 
 PATIENCE = 5
@@ -26,16 +25,10 @@ class Impatient(Wire):
 @pytest.fixture
 async def place() -> AsyncIterator[tuple[str, int]]:
     """Where an impatient server listens."""
-    listener = socket.socket(proto=socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
     app: Any = Endpoint(make_schema(), Sessions())
-    server = uvicorn.Server(uvicorn.Config(app, http=Impatient, log_level="critical", lifespan="off"))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:  # noqa: ASYNC110 - uvicorn sets no event
-        await asyncio.sleep(0.01)
-    yield listener.getsockname()
-    server.should_exit = True
-    await serving
+    async with listening(app, http=Impatient) as (address, _):
+        host, _, port = address.partition(":")
+        yield host, int(port)
 
 
 async def said(place: tuple[str, int], *parts: bytes, pause: float = 0.0) -> bytes:

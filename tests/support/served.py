@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -26,11 +26,62 @@ class Served(msgspec.Struct, frozen=True):
         return self.url.replace("http", "ws", 1) + "/graphql"
 
 
+class Server(uvicorn.Server):
+    """uvicorn, which by itself looks every tenth of a second whether it is to end, and whether it may."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """Have it end now."""
+        self._ending.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def main_loop(self) -> None:
+        """Serve until the end."""
+        await self.on_tick(0)
+        await self._ending.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take nothing more, and let what is under way finish, for as long as the configuration allows."""
+        for each in (*self.servers, *(sockets or ())):
+            each.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                while (state.connections or state.tasks) and not self.force_exit:  # noqa: ASYNC110 - uvicorn sets no event
+                    await asyncio.sleep(0.002)
+        for task in state.tasks:
+            task.cancel()
+
+
+@asynccontextmanager
+async def listening(config: uvicorn.Config) -> AsyncIterator[tuple[str, Server]]:
+    """Serve on a free port of loopback until the end of the block; gives host and port, and the server."""
+    # Without the protocol asyncio does not switch Nagle off, and each answer waits 40 ms.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as bound:
+        bound.bind(("127.0.0.1", 0))
+        server = Server(config)
+        serving = asyncio.create_task(server.serve([bound]))
+        await server.ready.wait()
+        try:
+            yield f"127.0.0.1:{bound.getsockname()[1]}", server
+        finally:
+            server.end()
+            await serving
+
+
 @asynccontextmanager
 async def served(app: Starlette) -> AsyncIterator[Served]:
-    """Serve on a free port of loopback until the end of the block."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
+    """Serve the application until the end of the block."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -39,13 +90,8 @@ async def served(app: Starlette) -> AsyncIterator[Served]:
         ws=SocketWire,
         ws_per_message_deflate=False,
     )
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve([listener]))
-    while not server.started:  # noqa: ASYNC110 - uvicorn sets no event
-        await asyncio.sleep(0.01)
-    yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    server.should_exit = True
-    await task
+    async with listening(config) as (host, _):
+        yield Served(f"http://{host}")
 
 
 class Socket:
