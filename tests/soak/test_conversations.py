@@ -12,6 +12,7 @@ from tests.support.interruptions import (
     MODELS,
     Client,
     check_heard,
+    check_killed,
     check_stored,
     growing,
     serving,
@@ -56,6 +57,7 @@ async def test_no_word_is_lost_or_repeated_and_no_tool_used_twice(
         again = await check_stored(make, clients)
     for client in clients:
         check_heard(client)
+    check_killed(clients, killed)
     print(summary(clients, killed))  # noqa: T201 - shown by `pytest -s`
     assert again > 0
     # The quicker the answers, the fewer are cut.

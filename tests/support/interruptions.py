@@ -39,6 +39,8 @@ EMBEDDED: Final = "embedded"
 MODELS: Final = (EMBEDDED, "endpoint")
 # Seconds a word, so that an answer takes some seconds.
 PACE: Final = 0.05
+# In seconds: what is promised of the runs of a server that was killed.
+TAKEN_UP_WITHIN: Final = 30
 # What a client bears: a time-out here is a failed test.
 PATIENCE: Final = 300
 SEND: Final = f"""mutation ($input: SendMessageInput!) {{
@@ -66,6 +68,13 @@ class Killed(msgspec.Struct, frozen=True):
     again: int
     taken: float
     ended: float
+
+
+def check_killed(clients: Sequence["Client"], killed: Killed) -> None:
+    """Fail unless the runs of a killed server were taken up in time, and some clients heard every word nevertheless."""
+    assert killed.again > 0
+    assert killed.taken < TAKEN_UP_WITHIN
+    assert any(client.has_heard_all and client.cuts for client in clients)
 
 
 class Servers:
@@ -197,6 +206,12 @@ class Client:
         return found
 
     @property
+    def has_heard_all(self) -> bool:
+        """Whether it has heard every word of its answer as a delta, and not the end of it as the message alone."""
+        blocks = self.heard.whole[self.answer]["blocks"]
+        return self.heard.text_of(self.answer) == "".join(block.get("text", "") for block in blocks)
+
+    @property
     def has_begun(self) -> bool:
         """Whether it has heard of its answer: words, or, where it was away meanwhile, its end."""
         return self._ended or "TextDelta" in self.heard.kinds
@@ -275,6 +290,7 @@ def check_heard(client: Client) -> None:
     cursors = [event["cursor"] for event in heard.events]
     assert len(cursors) == len(set(cursors))
     assert heard.agrees(client.answer)
+    assert client.has_heard_all or client.cuts
     assert [each["name"] for each in heard.whole[client.answer]["toolsUsed"]] == list(TOOLS)
 
 
@@ -294,11 +310,7 @@ async def check_stored(make: Make, clients: Sequence[Client]) -> int:
 
 def summary(clients: Sequence[Client], killed: Killed) -> str:
     """What came of it, in a sentence."""
-    whole = sum(
-        client.heard.text_of(client.answer)
-        == "".join(block.get("text", "") for block in client.heard.whole[client.answer]["blocks"])
-        for client in clients
-    )
+    whole = sum(client.has_heard_all for client in clients)
     return (
         f"{len(clients)} runs, {sum(client.cuts for client in clients)} sockets cut, one server killed: "
         f"{len(killed.runs)} runs were under way, {killed.again} of them were taken up again, the last after "
