@@ -103,8 +103,12 @@ class Seen(msgspec.Struct, frozen=True):
         return {each: answer for each, answer in self.answers.items() if each not in news.shown}
 
     def after(self, news: News) -> "Seen":
-        """What it is once these news are told. An answer that has ended hides no more."""
-        answers = {each: answer for each, answer in self.answers.items() if each in news.shown}
+        """What it is once these news are told. An answer that has ended hides no more.
+
+        Neither does one that is hidden and of which something has happened: that was told as its end.
+        """
+        touched = {event.entity_id for event in news.events}
+        answers = {each: answer for each, answer in self.answers.items() if each in news.shown or each not in touched}
         for event in news.events:
             message = news.messages.get(event.entity_id)
             if event.kind in ENDS:

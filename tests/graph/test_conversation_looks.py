@@ -11,6 +11,7 @@ import pytest
 from domain.access import SYSTEM
 from domain.assistant.answering import ModelAssistant
 from domain.assistant.telling import Nib, Telling
+from domain.clients import Client
 from domain.conversations import runs
 from domain.conversations.entities import Run
 from domain.office import RUNS
@@ -66,8 +67,7 @@ class Talk(msgspec.Struct):
         counts = []
         for number in range(BATCHES):
             with self.statements.counted() as seen:
-                self.nib.write(Telling(0, "word ", 5 * number))
-                await self.nib.written()
+                await written(self.nib, "word ", 5 * number)
                 for socket in sockets:
                     ((_, told),) = (await socket.next()).items()
                     assert (told["__typename"], told["text"]) == ("TextDelta", "word ")
@@ -81,6 +81,19 @@ async def nib_of(services: Services, run_id: str) -> Nib:
     run: Run | None = await services.doors.write(SYSTEM, "test", runs.take, SYSTEM, decode(run_id, "run", "id"))
     assert run
     return cast("ModelAssistant", services.gateways.assistant).pen.of(run)
+
+
+async def written(nib: Nib, text: str, start: int = 0) -> None:
+    """Have an answer go on with some words."""
+    nib.write(Telling(0, text, start))
+    await nib.written()
+
+
+async def concerns(make: Make, conversation: str, answer: str, client: Client) -> None:
+    """Have an answer be about a client as well."""
+    note = "insert into message_clients (conversation_id, message_id, client_id) values ($1, $2, $3)"
+    ids = decode(conversation, "conversation", "id"), decode(answer, "message", "id")
+    await make.connection.execute(note, *ids, client.id)
 
 
 @asynccontextmanager
@@ -205,3 +218,26 @@ async def test_whoever_was_told_some_of_an_answer_that_is_hidden_is_told_to_drop
         assert list(each.whole) == [hidden, plain]
     assert await message(gql, colleague, hidden) is None
     assert "rich" in str(await message(gql, owner, hidden))
+
+
+async def test_what_else_happens_does_not_make_the_end_of_a_hidden_answer_be_forgotten(
+    make: Make, gql: Gql, live: Served, services: Services
+) -> None:
+    owner, colleague, client, conversation = await group(make, gql)
+    cursor = await cursor_of(gql, owner, conversation)
+    sent = await say(gql, owner, "Find her", conversationId=conversation)
+    hidden, nib = sent["answer"]["id"], await nib_of(services, sent["run"]["id"])
+    heard = Heard()
+    async with socket_to(live, colleague.token) as socket:
+        await socket.subscribe(FOLLOW, conversation=conversation, after=cursor)
+        await written(nib, "One moment. ")
+        while not heard.text_of(hidden):
+            heard.hear((await socket.next(20))["conversationEvents"])
+        # As when a tool has found her: that alone is no event.
+        await concerns(make, conversation, hidden, client)
+        other = await say(gql, colleague, "Me too", conversationId=conversation)
+        heard.hear((await socket.next(20))["conversationEvents"])
+        assert heard.events[-1]["message"]["id"] == other["message"]["id"]
+        await written(nib, "She is rich. ", 12)
+        heard.hear((await socket.next(20))["conversationEvents"])
+    assert (heard.events[-1]["code"], heard.events[-1]["message"]["id"]) == ("OUT_OF_SIGHT", hidden)
