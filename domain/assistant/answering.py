@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from domain.access import Viewer
-from domain.assistant.lines import Shown
+from domain.assistant.lines import Shown, focus_of
 from domain.assistant.models import Ask, Call, Focus, Line, Model, ModelDown, ModelRefused, Speaker, Spent, Text
 from domain.assistant.telling import Nib, Pen, Telling
 from domain.assistant.titling import shown_of, title_of
@@ -94,7 +94,7 @@ async def survey(work: Work, viewer: Viewer, run: Run) -> Situation:
         tuple(earlier),
         tuple(await work.runs.uses(run.id)),
         said,
-        tuple(Focus(each.ref, each.name) for each in looked),
+        focus_of(looked),
         viewer,
         (await work.identities.user(viewer.user_id)).name,
     )

@@ -1,13 +1,15 @@
 """What models are shown: messages as lines, and the whole of it as a run's trace keeps it."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from domain.assistant.models import Line, Speaker
+from domain.assistant.models import Focus, Line, Speaker
 from domain.conversations import blocks as content
 from domain.conversations.blocks import AnyBlock
 from domain.conversations.entities import Message, MessageRole
+from domain.conversations.looking import Looked
 
 SPEAKERS: Final = {
     MessageRole.USER: Speaker.USER,
@@ -34,6 +36,11 @@ class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
     def trace(self) -> str:
         """All of it, as JSON."""
         return msgspec.json.encode(self).decode()
+
+
+def focus_of(looked: Iterable[Looked]) -> tuple[Focus, ...]:
+    """What somebody looks at, as models are told of it."""
+    return tuple(Focus(each.ref, each.name) for each in looked)
 
 
 def line_of(message: Message) -> Line:

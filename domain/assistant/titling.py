@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from domain.assistant.lines import NOTHING, Shown, line_of
-from domain.assistant.models import Ask, Focus, Line, Model, ModelDown, ModelRefused, Speaker, Spent
+from domain.assistant.lines import NOTHING, Shown, focus_of, line_of
+from domain.assistant.models import Ask, Line, Model, ModelDown, ModelRefused, Speaker, Spent
 from domain.assistant.models.shapes import ConversationTitle
 from domain.assistant.prompts import prompt
 from domain.conversations.entities import Message
@@ -24,7 +24,7 @@ MOST_CHARACTERS: Final = 2_000
 
 async def title_of(model: Model, exchange: Exchange, shown: Shown) -> tuple[str | None, tuple[Spent, ...]]:
     """What a model calls an exchange, if it has an idea in time, and what that has cost."""
-    ask = Ask(shown.lines, focus=_focus(exchange))
+    ask = Ask(shown.lines, focus=focus_of(exchange.about))
     try:
         async with asyncio.timeout(PATIENCE):
             formed = await model.structured(ask, ConversationTitle)
@@ -39,10 +39,6 @@ def shown_of(exchange: Exchange) -> Shown:
     made = prompt("title")
     told = made.render(focus="; ".join(each.name for each in exchange.about) or NOTHING)
     return Shown(made.label, (Line(Speaker.SYSTEM, told), _begun(exchange.question), _begun(exchange.answer)))
-
-
-def _focus(exchange: Exchange) -> tuple[Focus, ...]:
-    return tuple(Focus(each.ref, each.name) for each in exchange.about)
 
 
 def _begun(message: Message) -> Line:
