@@ -1,6 +1,6 @@
 """Following conversations: what their events tell, to whom, and until when."""
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Hashable, Mapping
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -16,11 +16,12 @@ from graph.context import Context, Info
 from graph.conversations import events as told
 from graph.conversations.events import ConversationEvent
 from graph.conversations.mutations import SendMessageInput, post_of
+from graph.conversations.sight import Growing, Seen
 from graph.fanout import Batch, Happening, Over
 from graph.follow import Stream, StreamCursor
 from graph.ids import decode
 from persistence.conversations import Conversations, News, Newsstand
-from persistence.conversations.news import ENDS, OF_STEPS
+from persistence.conversations.news import OF_STEPS
 from persistence.events import MOST_READ, Event, Events
 
 
@@ -81,66 +82,26 @@ def _told(event: Event, news: News) -> told.Told | None:
     return told.Joined(_cursor(event), event.occurred_at, participant) if participant else None
 
 
-class Growing(msgspec.Struct, frozen=True):
-    """An answer to come of which something was told, as it was at first; `since` is the number before that."""
-
-    message: entities.Message
-    since: int
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """What a subscription has told of that may go out of sight: clients, and answers to come."""
-
-    clients: frozenset[UUID]
-    answers: Mapping[UUID, Growing] = {}
-
-    def stands(self, news: News) -> bool:
-        """Whether all clients are still in sight; with a conversation that is gone, whom it was about is gone too."""
-        return news.in_sight is not None and (_is_gone(news) or self.clients <= news.in_sight)
-
-    def hidden(self, news: News) -> dict[UUID, Growing]:
-        """The answers that turn out to be about somebody whom the viewer does not see."""
-        return {each: answer for each, answer in self.answers.items() if each not in news.shown}
-
-    def after(self, news: News) -> "Seen":
-        """What it is once these news are told. An answer that has ended hides no more.
-
-        Neither does one that is hidden and of which something has happened: that was told as its end.
-        """
-        touched = {event.entity_id for event in news.events}
-        answers = {each: answer for each, answer in self.answers.items() if each in news.shown or each not in touched}
-        for event in news.events:
-            message = news.messages.get(event.entity_id)
-            if event.kind in ENDS:
-                answers.pop(event.entity_id, None)
-            elif message is not None and message.role is entities.MessageRole.ASSISTANT:
-                answers.setdefault(message.id, Growing(message, event.seq - 1))
-        return Seen(news.in_sight or frozenset(), answers)
-
-
-def _is_gone(news: News) -> bool:
-    return any(event.kind == EventKind.CONVERSATION_DELETED for event in news.events)
-
-
 def _out_of_sight(event: Event, answer: Growing) -> told.Told:
     since = StreamCursor(event.stream, answer.since).encode()
     message = runs.hidden(answer.message)
     return told.Failed(_cursor(event), event.occurred_at, message, since, entities.RunError.OUT_OF_SIGHT)
 
 
-def happenings(news: News, hidden: dict[UUID, Growing]) -> Batch:
+def _happenings(news: News, seen: Seen, hidden: Collection[UUID]) -> list[Happening]:
     """What is told of news; of an answer that is hidden by now, that there is no more of it, once.
 
     The end of the conversation ends it.
     """
     happened: list[Happening] = []
+    ending = {each: seen.answers[each] for each in hidden}
     for event in news.events:
-        answer = hidden.pop(event.entity_id, None)
+        answer = ending.pop(event.entity_id, None)
         made = _out_of_sight(event, answer) if answer else _told(event, news)
+        mark = seen.mark(event, news, ends=answer is not None)
         if made is not None:
-            happened.append(Happening(event.seq, event.occurred_at, made))
-    more = len(news.events) == MOST_READ
-    return Batch(happened, news.events[-1].seq, NotFound() if _is_gone(news) else None, more=more)
+            happened.append(Happening(event.seq, event.occurred_at, made, mark))
+    return happened
 
 
 class Conversing(Stream):
@@ -148,7 +109,7 @@ class Conversing(Stream):
 
     What is said of clients whom it never saw is left out; an answer that turns out to be about such a one, after some
     of it was told, ends for it as failed. But once the viewer loses the sight of a client of whom it was told, all ends
-    there.
+    there. Each subscription remembers that of itself, and begins with no answers: a cursor tells of none.
     """
 
     seen: Seen
@@ -171,14 +132,16 @@ class Conversing(Stream):
         return stream_of(self._conversation_id)
 
     async def read(self, context: Context, place: int) -> Batch | None:
-        """What follows a place; it ends with NotFound once something is out of sight."""
+        """What follows a place; raises NotFound once a client is out of sight, or the viewer takes part no longer."""
         seen = self.seen
         news = await context.read(Newsstand.since, self._conversation_id, place, seen.answers)
-        if not seen.stands(news):
-            return Batch([], place, NotFound(), seen=seen)
+        sight = seen.sight(news)
+        if sight is None or not seen.stands(sight):
+            raise NotFound
         if not news.events:
             return None
-        return msgspec.structs.replace(happenings(news, seen.hidden(news)), seen=seen.after(news))
+        fault, more = NotFound() if sight.is_gone else None, len(news.events) == MOST_READ
+        return Batch(_happenings(news, seen, sight.ended), news.events[-1].seq, fault, more=more, sight=sight)
 
 
 class Asking(Conversing):
@@ -237,7 +200,9 @@ def declined(refusal: Refusal) -> Invalid:
 
 AFTER: Final = (
     "The cursor of the last event that was seen. Without one, only new events come; with one older than the log keeps "
-    "(30 days), CURSOR_EXPIRED: then read the conversation itself."
+    "(30 days), CURSOR_EXPIRED: then read the conversation itself. What was told before the cursor is not taken back: "
+    "an answer of which only a part was told may have gone out of sight meanwhile, and then nothing more is told of "
+    "it, nor that it has ended. So ask for such an answer by its id (`nodes`); where that gives null, drop it."
 )
 After = Annotated[str | None, strawberry.argument(description=AFTER)]
 
@@ -248,9 +213,10 @@ class ConversationSubscriptions:
 
     @strawberry.subscription(
         description="What happens in a conversation, in order: what has happened since `after`, then each as it comes. "
-        "It ends with NOT_FOUND when the viewer takes part no longer, or loses the sight of a client it was told of. "
-        "What is about clients whom the viewer never saw is left out; an answer that turns out to be about one after "
-        "some of it was told ends with RunFailed, OUT_OF_SIGHT.",
+        "It ends with NOT_FOUND when the viewer takes part no longer, or no longer sees a client whom it saw the "
+        "conversation to be about when this subscription began, or with an event of it. What is about other clients "
+        "whom the viewer does not see is left out; an answer that turns out to be about one after this subscription "
+        "told some of it ends with RunFailed, OUT_OF_SIGHT, in place of the next that happens to it.",
         graphql_type=ConversationEvent,
     )
     async def conversation_events(

@@ -6,11 +6,27 @@ their sessions stand and what they may see now: whoever may see anything else th
 but goes on alone from its own place, and joins those who see the same. So rights are as fresh as if each read for
 itself.
 
+What a subscriber may be told can depend on what it was told before. That it remembers of itself, event by event; and
+whoever would have read anything else than the one who reads for the group goes on alone as well.
+
 Nothing waits for a slow reader. What it does not take waits in a queue of its own; when that is full, it falls out of
 the group and catches up from the log.
 """
 
-from graph.fanout.feeds import Answer, Batch, Begun, Feed, Happening, Look, Over, Rendering, Telling, Told, rendered
+from graph.fanout.feeds import (
+    Answer,
+    Batch,
+    Begun,
+    Feed,
+    Happening,
+    Look,
+    Memory,
+    Over,
+    Rendering,
+    Telling,
+    Told,
+    rendered,
+)
 from graph.fanout.groups import Fanout, Group, Subscriber
 
 __all__ = [
@@ -22,6 +38,7 @@ __all__ = [
     "Group",
     "Happening",
     "Look",
+    "Memory",
     "Over",
     "Rendering",
     "Subscriber",

@@ -19,25 +19,29 @@ if TYPE_CHECKING:
 
 
 class Happening(msgspec.Struct, frozen=True):
-    """An event of a stream: its place there, and what a subscription's field gives of it."""
+    """An event of a stream: its place there, and what a subscription's field gives of it.
+
+    `mark` is what the memory of whoever is told it takes in.
+    """
 
     place: int
     occurred_at: datetime
     source: Any
+    mark: Any = None
 
 
 class Batch(msgspec.Struct, frozen=True):
     """Events that were read at once, the place that the stream has come to with them, and the fault that ends it.
 
-    `more` says that there may be others behind them; without it, the stream's bell rings for whatever comes. `seen` is
-    what the feed of whoever is told it has to remember.
+    `more` says that there may be others behind them; without it, the stream's bell rings for whatever comes. `sight` is
+    what they were read with, of which each memory judges whether it stands.
     """
 
     events: Sequence[Happening]
     place: int
     fault: Exception | None = None
     more: bool = False
-    seen: Any = None
+    sight: Any = None
 
 
 class Over(Exception):  # noqa: N818 - it is no error
@@ -75,6 +79,17 @@ class Told(msgspec.Struct, frozen=True):
     place: int
     occurred_at: datetime
     answer: Answer
+    mark: Any = None
+
+
+class Memory(Protocol):
+    """What a subscriber was told that decides what it may be told next: of its own, whoever reads for it."""
+
+    def after(self, mark: Any) -> Self:
+        """What it is once an event with this mark is told."""
+
+    def stands(self, sight: Any) -> bool:
+        """Whether what was read with this sight is what it would have read itself."""
 
 
 class Telling(msgspec.Struct, frozen=True):
@@ -132,8 +147,13 @@ class Feed(ABC):
     # Both are known when it has begun. Feeds of an equal key give the same to whoever has the same rights.
     key: Hashable
     session: UUID
-    # Of the last batch that was told, whoever has read it.
-    seen: Any = None
+    # Of all events that were told; none where they decide nothing.
+    seen: Memory | None = None
+
+    def remember(self, mark: Any) -> None:
+        """Take in the mark of an event that is told."""
+        if self.seen is not None:
+            self.seen = self.seen.after(mark)
 
     @property
     @abstractmethod
@@ -181,6 +201,7 @@ class Feed(ABC):
                     while more and (batch := await self._alone(place)):
                         for event in batch.events:
                             subscribed.delivers(self.now - event.occurred_at if live else None)
+                            self.remember(event.mark)
                             yield event.source
                             subscribed.delivered(1)
                         if isinstance(batch.fault, Over):
@@ -195,8 +216,6 @@ class Feed(ABC):
         look = await self.look(place)
         # Each event is executed with a context of its own.
         look.context.done()
-        if look.batch is not None:
-            self.seen = look.batch.seen
         return look.batch
 
 
@@ -224,4 +243,5 @@ async def rendered(rendering: Rendering, batch: Batch, context: Any) -> list[Tol
     if not batch.events:
         return []
     answers = await rendering.all([event.source for event in batch.events], context)
-    return [Told(event.place, event.occurred_at, answer) for event, answer in zip(batch.events, answers, strict=True)]
+    told = zip(batch.events, answers, strict=True)
+    return [Told(event.place, event.occurred_at, answer, event.mark) for event, answer in told]

@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn, Protocol
 from uuid import UUID
 
 from domain.access import Viewer
-from domain.errors import Unauthenticated
+from domain.errors import NotFound, Unauthenticated
 from graph.fanout.feeds import Batch, Feed, Look, Over, Rendering, Telling, Told, alike, rendered
 from persistence.bell import Signal
 
@@ -119,13 +119,17 @@ class Subscriber:
         for event in told:
             if until is not None and event.place > until:
                 return False
-            await self.sink.send(event, live=False)
-            self._place = event.place
-        self.feed.seen = look.batch.seen
+            await self._send(event, live=False)
         if look.batch.fault:
             raise look.batch.fault
         self._place = look.batch.place
         return True
+
+    async def _send(self, event: Told, *, live: bool) -> None:
+        # First: what it may be told is judged meanwhile.
+        self.feed.remember(event.mark)
+        await self.sink.send(event, live=live)
+        self._place = event.place
 
     async def _stay(self) -> None:
         """Take what the group tells, until it has parted from it."""
@@ -133,8 +137,7 @@ class Subscriber:
             while self._waiting:
                 event = self._waiting.pop(0)
                 self._bytes -= len(event.answer.data)
-                await self.sink.send(event, live=True)
-                self._place = event.place
+                await self._send(event, live=True)
             if self.parted:
                 return
             if self._fault is not None:
@@ -166,10 +169,22 @@ class Subscriber:
             self._busy = True
             self._wait(new)
             return False
+        if self.feed.seen is not None:
+            for event in new.events:
+                self.feed.remember(event.mark)
         self._place = new.place
         if new is not telling:
             self.sink.delivered(new, 1)
         return new is telling
+
+    def stands(self, batch: Batch) -> bool:
+        """Whether it may be told a batch that another has read, once it has taken all that waits for it."""
+        seen = self.feed.seen
+        if seen is None or batch.sight is None:
+            return True
+        for event in self._waiting:
+            seen = seen.after(event.mark)
+        return seen.stands(batch.sight)
 
     def _put(self, telling: Telling) -> bool:
         return not telling.events or (telling.size <= MOST_WAITING_BYTES and self.sink.put(telling))
@@ -253,6 +268,10 @@ class Group:
         except Unauthenticated as fault:
             self._end(first, fault)
             return True
+        except NotFound as fault:
+            # Of what it was told itself: another may never have been.
+            self._end(first, fault, now=False)
+            return True
         try:
             if not self._sees_as_we(look.viewer, first):
                 self._part(first)
@@ -270,11 +289,12 @@ class Group:
         told = await rendered(reader.rendering, batch, context)
         if any(member.feed.session != reader.feed.session for member in self.members):
             await self._check(reader.feed)
+        for member in list(self.members):
+            if not member.stands(batch):
+                self._part(member)
         if reader not in self.members:
             # It has lost what it was rendered with, in the middle of it perhaps: another member reads it anew.
             return
-        for member in self.members:
-            member.feed.seen = batch.seen
         for telling in _slices(told, batch.place, most=max(1, MOST_AT_ONCE // max(1, len(self.members)))):
             self.hand(telling)
             await asyncio.sleep(0)

@@ -1,5 +1,7 @@
 """What becomes of a conversation when whoever asked loses the sight of a client, and what it is about at all."""
 
+import asyncio
+
 from domain.access import Role
 from domain.office import RUNS
 from graph.context import Services
@@ -182,3 +184,34 @@ async def test_who_does_not_see_that_a_run_was_tried_again_is_told_so(make: Make
     assert await message(gql, colleague, hidden) is None
     refused = await gql.as_(colleague).change("retryRun", "answer { id }", runId=failed)
     assert refusals(refused) == [("RUN_NOT_FAILED", ["input", "runId"])]
+
+
+async def test_of_two_tabs_only_the_one_that_was_told_of_a_client_ends_when_it_goes_out_of_sight(
+    make: Make, gql: Gql, live: Served, services: Services
+) -> None:
+    advisor, admin = await make.advisor(), await make.user(Role.ADMIN)
+    assert advisor.book
+    client = await make.client(advisor.book)
+    conversation = await talk(gql, advisor)
+    await say(gql, advisor, "How much cash?", conversationId=conversation, context={"nodeIds": [id_of(client)]})
+    await drained(services, RUNS)
+    cursor = await cursor_of(gql, advisor, conversation)
+    async with socket_to(live, advisor.token) as first, socket_to(live, advisor.token) as second:
+        await first.subscribe(FOLLOW, conversation=conversation, after=cursor)
+        await joined(services, 1)
+        moved = {"clientId": id_of(client), "bookId": id_of(await make.book()), "version": client.version}
+        assert (await gql.as_(admin).change("moveClient", "client { id }", **moved))["userErrors"] == []
+        await second.subscribe(FOLLOW, conversation=conversation, after=cursor)
+        await joined(services, 2)
+        sent = await say(gql, advisor, "Hello?", conversationId=conversation)
+        told = (await second.next())["conversationEvents"]
+        assert told["message"]["id"] == sent["message"]["id"]
+        ended = await first.receive()
+    assert (ended["type"], ended["payload"][0]["extensions"]["code"]) == ("error", "NOT_FOUND")
+
+
+async def joined(services: Services, members: int) -> None:
+    """Wait until so many follow in one group."""
+    async with asyncio.timeout(10):
+        while [len(group.members) for group in services.fanout.groups.values()] != [members]:  # noqa: ASYNC110 - groups set no event
+            await asyncio.sleep(0.01)
