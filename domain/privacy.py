@@ -10,6 +10,7 @@ import msgspec
 from domain.access import Action, Viewer, require, require_recent
 from domain.audit import Trace
 from domain.clients import Client, ClientStatus
+from domain.conversations import runs
 from domain.conversations.verbs import tell_deleted
 from domain.errors import Refusal, RefusalCode
 from domain.identity import User, UserStatus
@@ -148,6 +149,8 @@ async def _erase_extras(work: Work, viewer: Viewer, client: Client) -> None:
             for each in parties
         ],
     )
+    # First, so that nobody writes on of it; what they have said by then is blanked with the rest.
+    await runs.cancel_about(work, client.id)
     blanked = await work.privacy.blank_client(client.id)
     facts = msgspec.structs.asdict(blanked)
     work.trace(Trace("privacy.blank_texts", "Client", client.id, facts, client_id=client.id))
@@ -178,6 +181,9 @@ async def _erase_account(work: Work, user: User, seen: int) -> User:
         version=user.version + 1,
     )
     await work.accounts.replace(msgspec.structs.replace(user, version=seen), after)
+    # The seat comes before all locks of rows.
+    await work.runs.seat(user.id)
     for conversation_id, open_runs in (await work.privacy.blank_account(user.id)).items():
         await tell_deleted(work, conversation_id, open_runs)
+    await runs.end_all_by(work, user.id)
     return after

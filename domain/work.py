@@ -1,5 +1,6 @@
 """What a verb works with: one transaction's storage, clock and ways to tell."""
 
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
@@ -122,6 +123,10 @@ class Work(Protocol):
     def vault(self) -> Vault: ...  # noqa: D102
     @property
     def receipts(self) -> "Receipts": ...  # noqa: D102
+
+    def as_firm(self) -> AbstractAsyncContextManager[None]:
+        """Let the conversations of all be seen within, as the firm sees them; the trail still names who acts."""
+        ...
 
     def new_id(self) -> UUID:
         """An id for a new row."""

@@ -1,12 +1,14 @@
 """One transaction of a verb: its repositories, and all that goes out with it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from domain.access import Viewer
+from domain.access import NOBODY, Viewer
 from domain.audit import Trace
 from domain.entities import IdMaker
 from domain.jobs import TOPIC, Job
@@ -37,9 +39,15 @@ from persistence.providers import Providers
 from persistence.receipts import Receipts
 from persistence.repository import Change
 from persistence.service_accounts import ServiceAccounts, ServiceKeys
+from persistence.sql import Statement
 from persistence.transactions import Transactions
 from persistence.valuation import Valuations
 from persistence.vault import Vault
+
+# Until the end of the transaction at the latest, however that ends; gives who it was before.
+ASK_AS: Final = Statement(
+    "select current_setting('steward.user', true), set_config('steward.user', $1, true)", ("user_id",), {}
+)
 
 
 class Work:
@@ -88,6 +96,14 @@ class Work:
         self.service_keys = ServiceKeys(lent, self._changes)
         self.transactions = Transactions(lent, self._changes)
         self.valuations = Valuations(lent, self._changes)
+
+    @asynccontextmanager
+    async def as_firm(self) -> AsyncIterator[None]:
+        """Let the conversations of all be seen within, as the firm sees them; the trail still names who acts."""
+        ((before, _),) = await self._lent.rows(ASK_AS, {"user_id": str(NOBODY)})
+        yield
+        # Whatever is raised within undoes the transaction, and this with it.
+        await self._lent.rows(ASK_AS, {"user_id": before})
 
     def new_id(self) -> UUID:
         """An id for a new row."""

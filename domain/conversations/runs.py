@@ -45,6 +45,7 @@ MOST_QUEUED: Final = 20
 MOST_ATTEMPTS: Final = 4
 # A run that was just begun is about to be taken up.
 ALONE: Final = timedelta(minutes=1)
+OPEN: Final = frozenset({RunStatus.QUEUED, RunStatus.RUNNING})
 # What a place in a full queue takes to become free, roughly.
 RETRY_AFTER: Final = 10
 
@@ -170,12 +171,37 @@ async def cancel(work: Work, run_id: UUID) -> Run:
     run = await _alone_with(work, run_id)
     if run is None:
         raise NotFound
-    if run.status not in {RunStatus.QUEUED, RunStatus.RUNNING}:
+    if run.status not in OPEN:
         raise Refusal(RefusalCode.RUN_ENDED, "The run has ended already.", ("input", "runId"))
-    await end(work, run, RunError.CANCELLED)
+    await _take_away(work, run, RunError.CANCELLED)
+    return msgspec.structs.replace(run, status=RunStatus.CANCELLED, ended_at=work.now, error=RunError.CANCELLED)
+
+
+async def cancel_about(work: Work, client_id: UUID) -> None:
+    """End all runs, of whoever, whose answers hold data of a client that is erased."""
+    async with work.as_firm():
+        await _take_all_away(work, await work.runs.open_about(client_id), RunError.CANCELLED)
+
+
+async def end_all_by(work: Work, user_id: UUID) -> None:
+    """End all runs, wherever, of a user that is erased."""
+    async with work.as_firm():
+        await _take_all_away(work, await work.runs.open_by(user_id), RunError.SESSION_ENDED)
+
+
+async def _take_all_away(work: Work, found: Sequence[Run], error: RunError) -> None:
+    for user_id in sorted({run.user_id for run in found}):
+        await work.runs.seat(user_id)
+    for each in sorted(found, key=lambda run: run.id):
+        run = await work.runs.locked(each.id)
+        if run is not None and run.status in OPEN:
+            await _take_away(work, run, error)
+
+
+async def _take_away(work: Work, run: Run, error: RunError) -> None:
+    await end(work, run, error)
     # Whoever works on it lets go of it.
     work.wake(topic_of(run.id))
-    return msgspec.structs.replace(run, status=RunStatus.CANCELLED, ended_at=work.now, error=RunError.CANCELLED)
 
 
 def topic_of(run_id: UUID) -> str:

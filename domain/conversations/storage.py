@@ -105,6 +105,14 @@ class Runs(Protocol):
         """All runs, of whoever, that were begun before a moment and have not ended."""
         ...
 
+    async def open_about(self, client_id: UUID) -> list[Run]:
+        """The runs that have not ended whose answers hold a client's data, as far as they are seen."""
+        ...
+
+    async def open_by(self, user_id: UUID) -> list[Run]:
+        """The runs of a user that have not ended, as far as they are seen."""
+        ...
+
     async def is_retried(self, run_id: UUID) -> bool: ...  # noqa: D102
 
     async def is_first_completed(self, run: Run) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 from domain.access import Viewer
 from domain.conversations.entities import Message, ModelCall, Run, RunStatus, Title
 from domain.conversations.looking import Looked, still_there
+from domain.identity import UserStatus
 from domain.refs import Ref
 from domain.work import Work
 
@@ -63,7 +64,8 @@ async def improve(office: "Office", run_id: UUID) -> None:
 
 async def exchange_of(work: Work, viewer: Viewer, run_id: UUID) -> Exchange | None:
     """What a run has answered; none where the conversation is called otherwise by now, or gone."""
-    run = await work.runs.known(run_id)
+    # With its lock, and so with its messages, which go with it.
+    run = await work.runs.locked(run_id)
     if run is None or run.status is not RunStatus.COMPLETED:
         return None
     if not await work.conversations.is_called_by_question(run.conversation_id):
@@ -83,6 +85,16 @@ async def entitle(work: Work, _: Viewer, exchange: Exchange, titled: Titled) -> 
     # With its lock: with a run that is gone all is gone that could be called anything.
     if await work.runs.locked(exchange.run.id) is None:
         return
-    await work.runs.note(titled.calls)
+    # What it has cost is known, whoever is erased meanwhile.
+    kept = await _may_be_kept(work, exchange)
+    await work.runs.note([call if kept else msgspec.structs.replace(call, prompt=None) for call in titled.calls])
     if titled.title:
         await work.conversations.entitle_anew(Title(exchange.run.conversation_id, titled.title, exchange.answer.id))
+
+
+async def _may_be_kept(work: Work, exchange: Exchange) -> bool:
+    """Whether nobody may have been erased meanwhile of whom an exchange tells: its clients, and who has asked."""
+    answer = await work.messages.known(exchange.answer.id)
+    asker = await work.identities.user(exchange.run.user_id)
+    # An answer that is whole is changed by nothing else, and no user is erased who may sign in.
+    return answer.version == exchange.answer.version and asker.status is UserStatus.ACTIVE

@@ -25,7 +25,7 @@ create policy model_calls_change on model_calls for update using (exists (select
 create policy model_calls_remove on model_calls for delete using ((exists (select from messages where messages.id = model_calls.message_id)) and (exists (select from messages where messages.id = model_calls.message_id)));
 grant select, insert on model_calls to steward_app;
 
--- As before, and no prompt tells of the client any more.
+-- As before, and no prompt tells of the client any more. Whoever calls it has ended the runs of which it tells.
 create or replace function blank_messages(client uuid, nothing text) returns bigint
     language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -34,13 +34,19 @@ begin
     if not exists (select from person_keys where person_id = client and destroyed_at is not null) then
         raise insufficient_privilege using message = 'the client is not erased';
     end if;
+    -- With the locks of runs first, also of those that have ended: whoever notes a prompt has them too.
+    perform from runs r where exists (
+        select from message_clients m where m.client_id = client and m.message_id = r.message_id
+    ) order by r.id for update;
+    if exists (
+        select from runs r join message_clients m on m.message_id = r.message_id
+        where m.client_id = client and r.status in ('QUEUED', 'RUNNING')
+    ) then
+        raise serialization_failure using message = 'a run has begun in the meantime';
+    end if;
     -- Whatever a conversation about it is called, by hand too.
     update conversation_titles t set title = nothing, message_id = null
         from message_clients m where m.client_id = client and m.conversation_id = t.id;
-    -- Nobody writes on of it.
-    update runs r set status = 'CANCELLED', error = 'CANCELLED', ended_at = now()
-        from message_clients m
-        where m.client_id = client and m.message_id = r.message_id and r.status in ('QUEUED', 'RUNNING');
     delete from tool_uses u using message_clients m where m.client_id = client and m.message_id = u.message_id;
     delete from run_steps s using message_clients m where m.client_id = client and m.message_id = s.message_id;
     update model_calls c set prompt = null
@@ -64,7 +70,8 @@ revoke execute on function rename_conversation(uuid, text) from public;
 grant execute on function rename_conversation(uuid, text) to steward_app;
 
 -- As before, and it gives the conversations that are gone with their end client, each with its runs that had not ended and
--- whose they are: those who took part are told, and forget_conversation takes what the log told of them.
+-- whose they are: those who took part are told, and forget_conversation takes what the log told of them. The user's other
+-- runs are locked, so that those that have not ended can be ended next.
 drop function blank_account(uuid);
 create function blank_account(person uuid) returns table (conversation uuid, run uuid, asker uuid)
     language plpgsql security definer set search_path = public, pg_temp as $$
@@ -80,8 +87,10 @@ begin
     delete from account_links where user_id = person;
     delete from user_preferences where id = person;
     delete from provider_identities where user_id = person;
-    -- What an end client has said is its own; what the staff have said is the firm's. With the locks of runs first, in the
-    -- order in which others take them.
+    -- What an end client has said is its own; what the staff have said is the firm's. With the locks first, in the order in
+    -- which whoever deletes a conversation takes them: its own, then those of its runs.
+    perform from conversations c join users u on u.id = c.owner_id
+        where u.id = person and u.role = 'CLIENT' order by c.id for update of c;
     perform from runs r join conversations c on c.id = r.conversation_id join users u on u.id = c.owner_id
         where u.id = person and u.role = 'CLIENT' and r.status in ('QUEUED', 'RUNNING')
         order by r.id for update of r;
@@ -92,7 +101,8 @@ begin
     delete from conversations where owner_id = person and exists (
         select from users u where u.id = person and u.role = 'CLIENT'
     );
-    -- Each prompt names whoever has asked.
+    -- Each prompt names whoever has asked; whoever notes one has the lock of its run, which may have ended.
+    perform from runs r where r.user_id = person order by r.id for update;
     update model_calls c set prompt = null from runs r where r.id = c.run_id and r.user_id = person;
     update sessions set device = '', address = '' where user_id = person;
 end

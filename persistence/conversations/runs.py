@@ -20,7 +20,7 @@ from domain.conversations.entities import (
     RunStatus,
     ToolUse,
 )
-from persistence.conversations.tables import model_calls, run_steps, runs, tool_uses
+from persistence.conversations.tables import message_clients, model_calls, run_steps, runs, tool_uses
 from persistence.metadata import MOMENT, UUIDS
 from persistence.repository import Repository, by_id, by_ids
 from persistence.sql import Statement, columns
@@ -44,6 +44,12 @@ ALL_OPEN: Final = (
     .where(IS_OPEN, runs.c.created_at < bindparam("before", type_=MOMENT))
     .order_by(runs.c.id)
 )
+OPEN_ABOUT: Final = (
+    select(*columns(Run, runs))
+    .join(message_clients, message_clients.c.message_id == runs.c.message_id)
+    .where(IS_OPEN, message_clients.c.client_id == bindparam("client_id", type_=Uuid))
+)
+OPEN_BY: Final = select(*columns(Run, runs)).where(IS_OPEN, runs.c.user_id == bindparam("user_id", type_=Uuid))
 OTHERS_COMPLETED: Final = (
     select(runs.c.id)
     .where(
@@ -135,6 +141,14 @@ class Runs(Repository):
     async def open_before(self, moment: datetime) -> list[Run]:
         """All runs, of whoever, that were begun before a moment and have not ended."""
         return await self.lent.many(Run, ALL_OPEN, {"before": moment})
+
+    async def open_about(self, client_id: UUID) -> list[Run]:
+        """The runs that have not ended whose answers hold a client's data, as far as they are seen."""
+        return await self.lent.many(Run, OPEN_ABOUT, {"client_id": client_id})
+
+    async def open_by(self, user_id: UUID) -> list[Run]:
+        """The runs of a user that have not ended, as far as they are seen."""
+        return await self.lent.many(Run, OPEN_BY, {"user_id": user_id})
 
     async def is_retried(self, run_id: UUID) -> bool:
         """Whether a run was tried again."""

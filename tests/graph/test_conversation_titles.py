@@ -5,15 +5,13 @@ from typing import Any, Final
 import pytest
 
 from domain.assistant import titling
-from domain.assistant.models import Ask, Formed
-from domain.assistant.models.embedded import EmbeddedModel
 from domain.conversations import titles
 from domain.office import RUNS
 from graph.context import Services
 from graph.ids import decode, id_of
 from tests.factories.firm import Make, SignedIn
 from tests.support.gql import Gql
-from tests.support.halting import Gate, office_of
+from tests.support.halting import Thinking, office_of
 from tests.support.language_model import TITLE, LanguageModel, Want, fails, says, wants
 from tests.support.talking import answered_by, by, has_ended, message, run_of, say, share, talk, until
 from tests.support.worker import drained, working
@@ -48,19 +46,6 @@ async def rename(gql: Gql, who: SignedIn, conversation: str, text: str) -> Any:
     return await gql.as_(who).change(
         "renameConversation", "conversation { title }", conversationId=conversation, title=text
     )
-
-
-class Thinking(EmbeddedModel):
-    """The embedded model, which takes its time for titles."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = Gate()
-
-    async def structured(self, ask: Ask, shape: type[Any]) -> Formed[Any]:
-        """As it, when the gate is open."""
-        await self.gate.halt()
-        return await super().structured(ask, shape)
 
 
 async def test_the_embedded_model_names_what_was_wanted_and_whose(

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.assistant.answering import ModelAssistant
-from domain.assistant.models import Ask, Call, Piece, Text
+from domain.assistant.models import Ask, Call, Formed, Piece, Text
 from domain.assistant.models.embedded import EmbeddedModel, following
 from domain.assistant.prompting import ContextWindow
 from domain.entities import IdMaker
@@ -64,6 +64,19 @@ class HaltingModel:
     async def structured(self, ask: Ask, shape: type[Any]) -> Any:
         """As the embedded model."""
         return await EmbeddedModel().structured(ask, shape)
+
+
+class Thinking(EmbeddedModel):
+    """The embedded model, which takes its time for titles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Gate()
+
+    async def structured(self, ask: Ask, shape: type[Any]) -> Formed[Any]:
+        """As it, when the gate is open."""
+        await self.gate.halt()
+        return await super().structured(ask, shape)
 
 
 async def _pieces(ask: Ask) -> list[Piece]:
