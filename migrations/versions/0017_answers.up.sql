@@ -1,3 +1,7 @@
+-- Before anything else of them is locked, by this revision or the next: a server that is at work reads them before it
+-- writes, and would hold what it is waited for.
+lock table runs, messages in access exclusive mode;
+
 -- What each call of a model was shown and has cost, in whatever attempt of a run.
 CREATE TABLE model_calls (
     id UUID NOT NULL,
