@@ -24,11 +24,10 @@ from domain.assistant.tools import ToolFailed
 from domain.assistant.tools.registry import TOOLS, line_of, spec_of
 from domain.conversations import blocks as content
 from domain.conversations import runs
+from domain.conversations.costs import CallPurpose, ModelCall
 from domain.conversations.entities import (
     AgentState,
-    CallPurpose,
     Message,
-    ModelCall,
     Run,
     RunError,
     ToolUse,

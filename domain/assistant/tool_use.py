@@ -12,7 +12,8 @@ from domain.assistant.tools.registry import look_up
 from domain.audit import Trace
 from domain.conversations import blocks as content
 from domain.conversations import runs
-from domain.conversations.entities import EventKind, ModelCall, Run, ToolUse, stream_of
+from domain.conversations.costs import ModelCall
+from domain.conversations.entities import EventKind, Run, ToolUse, stream_of
 from domain.conversations.runs import held
 from domain.refs import Ref
 from domain.work import Work

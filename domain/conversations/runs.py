@@ -15,15 +15,14 @@ from domain.access import Viewer
 from domain.conversations import blocks as content
 from domain.conversations import titles
 from domain.conversations.blocks import AnyBlock, ErrorBlock, SystemBlock, SystemKind, TextBlock
+from domain.conversations.costs import CallPurpose, ModelCall, usage_of
 from domain.conversations.entities import (
     GENERAL,
     RETRYABLE,
-    CallPurpose,
     EventKind,
     Insight,
     Message,
     MessageRole,
-    ModelCall,
     Run,
     RunError,
     RunStatus,
@@ -31,7 +30,6 @@ from domain.conversations.entities import (
     notes_of,
     stored,
     stream_of,
-    usage_of,
 )
 from domain.errors import NotFound, RateLimited, Refusal, RefusalCode
 from domain.work import Work

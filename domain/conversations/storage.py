@@ -6,12 +6,10 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.access import Viewer
+from domain.conversations.costs import CallPurpose, Charge, ModelCall
 from domain.conversations.entities import (
-    CallPurpose,
-    Charge,
     Conversation,
     Message,
-    ModelCall,
     Participant,
     Run,
     RunStatus,

@@ -6,7 +6,8 @@ from uuid import UUID
 import msgspec
 
 from domain.access import Viewer
-from domain.conversations.entities import Message, ModelCall, Run, RunStatus, Title
+from domain.conversations.costs import ModelCall
+from domain.conversations.entities import Message, Run, RunStatus, Title
 from domain.conversations.looking import Looked, still_there
 from domain.identity import UserStatus
 from domain.refs import Ref

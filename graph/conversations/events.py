@@ -9,7 +9,7 @@ import msgspec
 import strawberry
 from strawberry import ID
 
-from domain.conversations import entities
+from domain.conversations import costs, entities
 from domain.conversations.blocks import AnyBlock
 from domain.conversations.entities import RETRYABLE, AgentState, Insight, RunError, known_of
 from domain.conversations.runs import SAYS
@@ -229,7 +229,7 @@ class RunCompleted(ConversationUpdate):
         return self.insight.citations
 
     @strawberry.field(description="What it has cost.", graphql_type=Usage | None)
-    def usage(self: Completed) -> entities.Usage | None:
+    def usage(self: Completed) -> costs.Usage | None:
         """Tokens and price."""
         return self.insight.usage
 

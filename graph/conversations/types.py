@@ -12,7 +12,7 @@ import strawberry
 from strawberry import ID
 
 from domain.conversations import blocks as content
-from domain.conversations import entities
+from domain.conversations import costs, entities
 from domain.conversations.entities import (
     RETRYABLE,
     AgentState,
@@ -104,7 +104,7 @@ class Usage(OfEntity):
     cost: The price of both in US dollars, where it is known.
     """
 
-    entity = entities.Usage
+    entity = costs.Usage
 
     input_tokens: int
     output_tokens: int
@@ -271,7 +271,7 @@ class Message(Node):
     @strawberry.field(
         description="What it has cost, once it has ended; none where no model has told.", graphql_type=Usage | None
     )
-    def usage(self: entities.Message) -> entities.Usage | None:
+    def usage(self: entities.Message) -> costs.Usage | None:
         """Tokens and price."""
         return known_of(self).usage
 

@@ -10,10 +10,8 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.types import Uuid
 
 from domain.access import Viewer
+from domain.conversations.costs import CallPurpose, Charge, ModelCall
 from domain.conversations.entities import (
-    CallPurpose,
-    Charge,
-    ModelCall,
     OpenText,
     QueuePlace,
     Run,

@@ -29,7 +29,8 @@ from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.types import BigInteger, Numeric, Uuid
 
 from domain.access import NOBODY, Sight
-from domain.conversations.entities import AgentState, CallPurpose, MessageRole, Mode, Module, RunError, RunStatus
+from domain.conversations.costs import CallPurpose
+from domain.conversations.entities import AgentState, MessageRole, Mode, Module, RunError, RunStatus
 from persistence.clients import clients
 from persistence.metadata import MOMENT, enum_column, table
 from persistence.scope import OWN, USER, Scope, scoped, through

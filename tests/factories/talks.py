@@ -10,15 +10,14 @@ import msgspec
 from domain.access import NOBODY
 from domain.conversations import blocks as content
 from domain.conversations.blocks import AnyBlock, TextBlock
+from domain.conversations.costs import CallPurpose, ModelCall
 from domain.conversations.entities import (
     GENERAL,
-    CallPurpose,
     Conversation,
     Insight,
     Message,
     MessageRole,
     Mode,
-    ModelCall,
     Module,
     Participant,
     Run,

@@ -30,7 +30,8 @@ from domain.conversations.blocks import (
     TableColumn,
     TextBlock,
 )
-from domain.conversations.entities import AgentState, Citation, Insight, Mention, MessageRole, Step, ToolNote, Usage
+from domain.conversations.costs import Usage
+from domain.conversations.entities import AgentState, Citation, Insight, Mention, MessageRole, Step, ToolNote
 from domain.refs import Ref
 from graph.ids import decode, id_of
 from persistence.conversations.tables import messages, run_steps
