@@ -8,7 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from domain.access import ALLOWED, Role
@@ -164,6 +164,8 @@ async def test_nobody_reads_a_row_of_others_by_its_id(stage: Stage, firm: House,
     person = firm.people[data.draw(st.sampled_from(PEOPLE))]
     query = data.draw(nodes(firm.by_prefix, SHOWN))
     answer = await stage.gql.as_(person.user).ask(query)
+    # Some ask for more at once than anybody may.
+    assume(answer.codes != ["QUERY_TOO_COMPLEX"])
     assert answer.codes == []
     wanted = json.loads(query[query.index("[") : query.index("]") + 1])
     found = [node and node["id"] for node in answer["data"]["nodes"]]
