@@ -275,5 +275,5 @@ async def test_an_answer_goes_on_in_the_page_when_the_server_is_killed_and_start
     told = await tab.told()
     assert [event["__typename"] for event in told].count("MessagePosted") == 1
     assert words(told[-1]["message"]).startswith(spoken(told))
-    # The browser says that it found no server, and nothing else.
-    assert all("ERR_CONNECTION_REFUSED" in line for line in tab.console), tab.console
+    # The browser says that it lost its server, in the midst of a file perhaps, and nothing else.
+    assert all("net::ERR_" in line for line in tab.console), tab.console
