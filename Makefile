@@ -32,7 +32,7 @@ format: $(VENV)/.dev ## Format and mend what ruff can mend.
 	$(BIN)/ruff check --fix .
 
 soak: $(VENV)/.dev ## The full sizes: kills, sockets, big firms.
-	$(PYTEST) -m soak -n 0
+	$(PYTEST) -m soak -n 0 -v
 
 bench: $(VENV)/.dev ## The server beside a bare floor and beside others, in one run; with Node, beside more of them.
 	$(BIN)/python -m tests.benchmarks

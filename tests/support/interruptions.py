@@ -281,7 +281,10 @@ async def growing(clients: Sequence[Client], count: int, seconds: float = PATIEN
 
 
 def check_heard(client: Client) -> None:
-    """Fail unless the client has heard all, in order and once."""
+    """Fail unless the client has heard all, in order and once.
+
+    Not all as deltas, even without a cut: an answer may have ended before a busy server reads the last of them.
+    """
     heard = client.heard
     assert heard.kinds[-1] == "RunCompleted", heard.events[-1]
     assert [kind for kind in heard.kinds if kind in ENDS] == ["RunCompleted"]
@@ -290,7 +293,6 @@ def check_heard(client: Client) -> None:
     cursors = [event["cursor"] for event in heard.events]
     assert len(cursors) == len(set(cursors))
     assert heard.agrees(client.answer)
-    assert client.has_heard_all or client.cuts
     assert [each["name"] for each in heard.whole[client.answer]["toolsUsed"]] == list(TOOLS)
 
 
