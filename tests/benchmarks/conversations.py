@@ -44,7 +44,7 @@ from tests.benchmarks.workloads import answer
 from tests.conftest import quick
 from tests.factories.firm import Make, SignedIn
 from tests.support.interruptions import users_of
-from tests.support.language_model import LanguageModel
+from tests.support.language_model import TITLE, LanguageModel
 from tests.support.probing import GENEROUS, SECRETS
 
 STREAMS: Final = 100
@@ -139,6 +139,7 @@ def speak(port: str, tokens: str) -> None:
     """Be the model that speaks OpenAI's protocol, until killed."""
     model = LanguageModel()
     model.words = ["word "] * int(tokens)
+    model.shapes[TITLE] = {"title": "A long story"}
 
     async def run() -> None:
         server = await asyncio.start_server(model.connected, "127.0.0.1", int(port))

@@ -61,6 +61,7 @@ class Server(uvicorn.Server):
                     await asyncio.sleep(0.002)
         for task in state.tasks:
             task.cancel()
+        await self.lifespan.shutdown()
 
 
 @asynccontextmanager
