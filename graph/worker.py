@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 import msgspec
+from anyio.lowlevel import checkpoint
 from asyncpg import Connection, Record
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.executors import AbstractEntrypointExecutor, EntrypointExecutorParameters
@@ -174,6 +175,8 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`, again and again if the database is lost."""
         logging.getLogger("pgqueuer").addFilter(QUIET)
+        # pgqueuer runs jobs by anyio, which loads most of itself when it is first used: now, and not as somebody waits.
+        await checkpoint()
         pause = 1.0
         while not self._stopping.is_set():
             began = asyncio.get_running_loop().time()

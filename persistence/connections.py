@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 import msgspec
-from asyncpg import Record
+from asyncpg import Connection, Record
 from asyncpg.pool import Pool, PoolConnectionProxy
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ READY_SECONDS: Final = 60.0
 KEPT_SECONDS: Final = 1.0
 # For how long whoever begins waits for one that somebody is done with.
 TURN_SECONDS: Final = 0.2
+# The driver looks up the types of arrays on each connection, for each statement that has one it does not know: some
+# milliseconds each time, and here once for all.
+ARRAYS: Final = ("uuid", "timestamptz", "date", "interval", "integer", "bigint", "numeric", "boolean", "bytea", "jsonb")
+TYPES: Final = "select " + ", ".join(f"null::{name}[]" for name in ARRAYS)
 
 
 class Pooled(msgspec.Struct, frozen=True):
@@ -65,6 +69,7 @@ class Connections:
             min_size=min(2, size),
             max_size=size,
             connection_class=kind,
+            init=_know_types,
             timeout=ACQUIRE_SECONDS,
             command_timeout=60,
             max_inactive_connection_lifetime=300,
@@ -234,3 +239,7 @@ def _stands(connection: "Proxy") -> bool:
     except asyncpg.InterfaceError:
         # The pool has taken a connection that was cut out of everybody's hands.
         return False
+
+
+async def _know_types(connection: "Connection[Record]") -> None:
+    await connection.prepare(TYPES)

@@ -8,6 +8,8 @@ import asyncpg
 import pytest
 
 from persistence.database import Database, driver_arguments
+from persistence.metadata import metadata
+from persistence.sql import DIALECT
 
 
 @pytest.fixture
@@ -127,3 +129,18 @@ async def test_after_a_minute_the_driver_looks_at_it(few: Database, monkeypatch:
     fresh = await few.acquire()
     assert fresh is not one, "it went through the driver's hands"
     few.give_back(fresh)
+
+
+async def test_no_statement_waits_for_the_types_of_arrays(few: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {column.type for table in metadata.tables.values() for column in table.columns}
+    # Words to search by are written one by one.
+    names = {each.compile(dialect=DIALECT).removesuffix("[]") for each in held} - {"TSVECTOR"}
+    assert {"UUID", "JSONB", "TIMESTAMP WITH TIME ZONE"} < names
+
+    async def look(_: object, types: object, __: float) -> Any:
+        raise AssertionError(types)
+
+    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", look)
+    async with few.lend(None) as lent:
+        for name in names:
+            await lent.connection.fetch(f"select null::{name}[]")
