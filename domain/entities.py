@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import ClassVar
 from uuid import UUID, uuid5
 
@@ -68,3 +68,8 @@ class IdMaker:
         random = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
         value = (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random
         return UUID(int=value)
+
+
+def made_at(made: UUID) -> datetime:
+    """When an id was made, to the millisecond, in UTC."""
+    return datetime.fromtimestamp((made.int >> 80) / 1000, UTC)

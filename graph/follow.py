@@ -6,7 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
-from typing import TypeVar
+from typing import Self, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -24,6 +24,8 @@ T = TypeVar("T")
 # with the fault that an event is, for what came before it is told all the same.
 Show = Callable[[Context, Sequence[Event]], Awaitable[Batch]]
 
+_PACKED = msgspec.msgpack.Encoder(uuid_format="bytes")
+
 
 class StreamCursor(msgspec.Struct, frozen=True, array_like=True):
     """A place in a stream."""
@@ -33,10 +35,10 @@ class StreamCursor(msgspec.Struct, frozen=True, array_like=True):
 
     def encode(self) -> str:
         """Opaque text for clients."""
-        return urlsafe_b64encode(msgspec.msgpack.encode(self)).rstrip(b"=").decode()
+        return urlsafe_b64encode(_PACKED.encode(self)).rstrip(b"=").decode()
 
     @classmethod
-    def decode(cls, text: str, stream: str) -> "StreamCursor":
+    def decode(cls, text: str, stream: str) -> Self:
         """Read the argument `after`; raises Invalid for anything but a cursor of this very stream."""
         try:
             cursor = msgspec.msgpack.decode(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)), type=cls)
@@ -102,7 +104,7 @@ class Stream(Feed):
         self.session, self.user_id = viewer.session_id, viewer.user_id
         self.key = self.kind, self._stream
         last, first_kept = await self._context.read(Events.bounds, self._stream)
-        place = await self.newest(last) if self._after is None else self._resumed(self._after, last, first_kept)
+        place = await (self.newest(last) if self._after is None else self._resumed(self._after, last, first_kept))
         # Whoever reads from now on waits for its turn.
         self._context.patient = True
         return Begun(place, viewer)
@@ -111,13 +113,17 @@ class Stream(Feed):
         """Where to begin without a cursor; `last` is the number of the last event that there is."""
         return last
 
-    def _resumed(self, after: str, last: int, first_kept: int) -> int:
-        seq = StreamCursor.decode(after, self._stream).seq
+    async def _resumed(self, after: str, last: int, first_kept: int) -> int:
+        seq = await self.place_of(after)
         if seq > last:
             raise Invalid.of("after", "is not a cursor of this stream")
         if seq + 1 < first_kept:
             raise CursorExpired
         return seq
+
+    async def place_of(self, after: str) -> int:
+        """The place of a cursor; raises Invalid."""
+        return StreamCursor.decode(after, self._stream).seq
 
     @property
     @abstractmethod

@@ -31,6 +31,7 @@ from domain.conversations.entities import (
     stored,
     stream_of,
 )
+from domain.entities import made_at
 from domain.errors import NotFound, RateLimited, Refusal, RefusalCode
 from domain.work import Work
 
@@ -243,10 +244,21 @@ async def end(work: Work, run: Run, error: RunError | None) -> Message:
     return ended
 
 
-def hidden(answer: Message) -> Message:
-    """An answer as it is shown to whoever was told some of it, and turns out not to see whom it speaks of."""
-    why = content.stored([_told(RunError.OUT_OF_SIGHT)])
-    return msgspec.structs.replace(answer, blocks=why, insight=stored(Insight()), version=answer.version + 1)
+def hidden(answer_id: UUID, conversation_id: UUID, version: int) -> Message:
+    """An answer as it is shown to whoever was told some of it, and does not see whom it speaks of: just that."""
+    return Message(
+        id=answer_id,
+        conversation_id=conversation_id,
+        role=MessageRole.ASSISTANT,
+        author_id=None,
+        agent=GENERAL,
+        reply_to_id=None,
+        run_id=None,
+        created_at=made_at(answer_id),
+        blocks=content.stored([_told(RunError.OUT_OF_SIGHT)]),
+        insight=stored(Insight()),
+        version=version,
+    )
 
 
 async def _known(work: Work, run: Run, message: Message) -> Insight:

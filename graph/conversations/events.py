@@ -240,8 +240,8 @@ class RunFailed(ConversationUpdate):
 
     With OUT_OF_SIGHT it may have ended for the viewer alone: some of it was told before it turned out to speak of a
     client whom the viewer does not see. Then drop what was told of it, for the message says nothing but that. It is
-    there no longer for whoever asks for it, and neither may be the question. Whoever was away just then is not told so:
-    after coming back, ask again (`nodes`) for answers of which only a part is known.
+    there no longer for whoever asks for it, and neither may be the question. Whoever was away just then is told so when
+    it comes back with a cursor of that answer's.
 
     since: The cursor after which everything that was told about the answer is in its message.
     message: The answer as far as it came, and why it came no further.

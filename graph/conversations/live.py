@@ -1,7 +1,8 @@
 """Following conversations: what their events tell, to whom, and until when."""
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Hashable, Mapping
-from typing import Annotated, Final
+from datetime import datetime
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -10,13 +11,13 @@ from strawberry import ID
 
 from domain.conversations import blocks as content
 from domain.conversations import entities, runs, verbs
-from domain.conversations.entities import EventKind, stream_of
+from domain.conversations.entities import EventKind, conversation_of, stream_of
 from domain.errors import CursorExpired, Invalid, NotFound, Refusal
 from graph.context import Context, Info
 from graph.conversations import events as told
 from graph.conversations.events import ConversationEvent
 from graph.conversations.mutations import SendMessageInput, post_of
-from graph.conversations.sight import Growing, Seen
+from graph.conversations.sight import ConversationCursor, Mark, Seen
 from graph.fanout import Batch, Happening, Over
 from graph.follow import Stream, StreamCursor
 from graph.ids import decode
@@ -25,67 +26,75 @@ from persistence.conversations.news import OF_STEPS
 from persistence.events import MOST_READ, Event, Events
 
 
-def _cursor(event: Event) -> str:
-    return StreamCursor(event.stream, event.seq).encode()
+class At(NamedTuple):
+    """The place of an event, and its moment: what all that is told begins with."""
+
+    cursor: str
+    occurred_at: datetime
 
 
-def _of_message(event: Event, news: News) -> told.Told | None:
+def _at(event: Event, mark: Mark) -> At:
+    growing = None if mark.since is None else mark.answer_id
+    return At(ConversationCursor(event.stream, event.seq, growing).encode(), event.occurred_at)
+
+
+def _of_message(event: Event, news: News, at: At) -> told.Told | None:
     message = news.messages.get(event.entity_id)
-    return MADE[event.kind](event, message, news) if message else None
+    return MADE[event.kind](event, message, news, at) if message else None
 
 
-def _ended(event: Event, message: entities.Message, news: News) -> told.Told:
-    cursor, since = _cursor(event), StreamCursor(event.stream, (event.since or event.seq) - 1).encode()
+def _ended(event: Event, message: entities.Message, news: News, at: At) -> told.Told:
+    since = StreamCursor(event.stream, (event.since or event.seq) - 1).encode()
     if event.kind == EventKind.RUN_COMPLETED:
-        return told.Completed(cursor, event.occurred_at, message, since)
+        return told.Completed(*at, message, since)
     run = news.ended.get(message.id)
     error = (run and run.error) or entities.RunError.INTERNAL
-    return told.Failed(cursor, event.occurred_at, message, since, error)
+    return told.Failed(*at, message, since, error)
 
 
-def _added(event: Event, message: entities.Message, _: News) -> told.Told | None:
+def _added(event: Event, message: entities.Message, _: News, at: At) -> told.Told | None:
     known = content.read(message.blocks)
     if event.version >= len(known):
         return None
-    return told.Added(_cursor(event), event.occurred_at, message.id, event.version, known[event.version])
+    return told.Added(*at, message.id, event.version, known[event.version])
 
 
-MADE: Final[Mapping[str, Callable[[Event, entities.Message, News], told.Told | None]]] = {
-    EventKind.RUN_STARTED: lambda event, message, _: told.Started(_cursor(event), event.occurred_at, message),
-    EventKind.MESSAGE_POSTED: lambda event, message, _: told.Posted(_cursor(event), event.occurred_at, message),
+MADE: Final[Mapping[str, Callable[[Event, entities.Message, News, At], told.Told | None]]] = {
+    EventKind.RUN_STARTED: lambda _, message, __, at: told.Started(*at, message),
+    EventKind.MESSAGE_POSTED: lambda _, message, __, at: told.Posted(*at, message),
     EventKind.BLOCK_ADDED: _added,
     EventKind.RUN_COMPLETED: _ended,
     EventKind.RUN_FAILED: _ended,
 }
 
 
-def _of_step(event: Event, news: News) -> told.Told | None:
+def _of_step(event: Event, news: News, at: At) -> told.Told | None:
     step = news.steps.get((event.entity_id, event.seq))
     if step is None:
         # The answer has ended meanwhile: what tells of that stands for this as well.
         return None
-    cursor, moment = _cursor(event), event.occurred_at
     if step.state is not None:
-        return told.Status(cursor, moment, step.message_id, step.state, step.agent, step.text)
-    return told.Delta(cursor, moment, step.message_id, step.block, step.start, step.text)
+        return told.Status(*at, step.message_id, step.state, step.agent, step.text)
+    return told.Delta(*at, step.message_id, step.block, step.start, step.text)
 
 
-def _told(event: Event, news: News) -> told.Told | None:
+def _told(event: Event, news: News, at: At) -> told.Told | None:
     """An event as the viewer may be told it; none for what it does not see."""
     if event.kind in OF_STEPS:
-        return _of_step(event, news)
+        return _of_step(event, news, at)
     if event.kind in MADE:
-        return _of_message(event, news)
+        return _of_message(event, news, at)
     if event.kind == EventKind.CONVERSATION_DELETED:
-        return told.Deleted(_cursor(event), event.occurred_at, event.entity_id)
+        return told.Deleted(*at, event.entity_id)
     participant = news.participants.get(event.entity_id)
-    return told.Joined(_cursor(event), event.occurred_at, participant) if participant else None
+    return told.Joined(*at, participant) if participant else None
 
 
-def _out_of_sight(event: Event, answer: Growing) -> told.Told:
-    since = StreamCursor(event.stream, answer.since).encode()
-    message = runs.hidden(answer.message)
-    return told.Failed(_cursor(event), event.occurred_at, message, since, entities.RunError.OUT_OF_SIGHT)
+def _out_of_sight(event: Event, since: int, at: At) -> told.Told:
+    # Newer than all that was told of it: steps have no version, and before its end an answer has its first.
+    message = runs.hidden(event.entity_id, conversation_of(event.stream), max(1, event.version) + 1)
+    cursor = StreamCursor(event.stream, since).encode()
+    return told.Failed(*at, message, cursor, entities.RunError.OUT_OF_SIGHT)
 
 
 def _happenings(news: News, seen: Seen, hidden: Collection[UUID]) -> list[Happening]:
@@ -96,9 +105,10 @@ def _happenings(news: News, seen: Seen, hidden: Collection[UUID]) -> list[Happen
     happened: list[Happening] = []
     ending = {each: seen.answers[each] for each in hidden}
     for event in news.events:
-        answer = ending.pop(event.entity_id, None)
-        made = _out_of_sight(event, answer) if answer else _told(event, news)
-        mark = seen.mark(event, news, ends=answer is not None)
+        since = ending.pop(event.entity_id, None)
+        mark = seen.mark(event, news, ends=since is not None)
+        at = _at(event, mark)
+        made = _told(event, news, at) if since is None else _out_of_sight(event, since, at)
         if made is not None:
             happened.append(Happening(event.seq, event.occurred_at, made, mark))
     return happened
@@ -109,7 +119,7 @@ class Conversing(Stream):
 
     What is said of clients whom it never saw is left out; an answer that turns out to be about such a one, after some
     of it was told, ends for it as failed. But once the viewer loses the sight of a client of whom it was told, all ends
-    there. Each subscription remembers that of itself, and begins with no answers: a cursor tells of none.
+    there. Each subscription remembers that of itself, and begins with the answer that its cursor tells of.
     """
 
     seen: Seen
@@ -130,6 +140,15 @@ class Conversing(Stream):
             raise NotFound
         self.seen = Seen(in_sight)
         return stream_of(self._conversation_id)
+
+    async def place_of(self, after: str) -> int:
+        """The place of a cursor, whose answer was told of."""
+        cursor = ConversationCursor.decode(after, self._stream)
+        if cursor.answer_id is not None:
+            first = await self._context.read(Events.first_of, self._stream, [cursor.answer_id])
+            if first is not None:
+                self.seen = Seen(self.seen.clients, {cursor.answer_id: first - 1})
+        return cursor.seq
 
     async def read(self, context: Context, place: int) -> Batch | None:
         """What follows a place; raises NotFound once a client is out of sight, or the viewer takes part no longer."""
@@ -200,9 +219,9 @@ def declined(refusal: Refusal) -> Invalid:
 
 AFTER: Final = (
     "The cursor of the last event that was seen. Without one, only new events come; with one older than the log keeps "
-    "(30 days), CURSOR_EXPIRED: then read the conversation itself. What was told before the cursor is not taken back: "
-    "an answer of which only a part was told may have gone out of sight meanwhile, and then nothing more is told of "
-    "it, nor that it has ended. So ask for such an answer by its id (`nodes`); where that gives null, drop it."
+    "(30 days), CURSOR_EXPIRED: then read the conversation itself. The answer that the last event was of may have gone "
+    "out of sight meanwhile: it ends with RunFailed, OUT_OF_SIGHT, then. Of several that grew at the same time the "
+    "cursor knows that one: ask for the others by their ids (`nodes`), and drop those that are null."
 )
 After = Annotated[str | None, strawberry.argument(description=AFTER)]
 

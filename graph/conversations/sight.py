@@ -5,17 +5,25 @@ from uuid import UUID
 
 import msgspec
 
-from domain.conversations.entities import EventKind, Message, MessageRole
+from domain.conversations.entities import EventKind, MessageRole
+from graph.follow import StreamCursor
 from persistence.conversations import News
 from persistence.conversations.news import ENDS, OF_MESSAGES, OF_STEPS
 from persistence.events import Event
 
 
-class Growing(msgspec.Struct, frozen=True):
-    """An answer to come of which something was told, as it was at first; `since` is the number before that."""
+class ConversationCursor(StreamCursor, frozen=True, array_like=True):
+    """A place in a conversation's stream; with the answer that the event there is of, if that was still to grow.
 
-    message: Message
-    since: int
+    So whoever comes back with it can be told that the answer is out of sight. It tells of no other answer, for others
+    of the same group are told the same bytes, and may never have been told of that.
+    """
+
+    answer_id: UUID | None = None
+
+    def encode(self) -> str:
+        """Opaque text for clients; just the place where there is no answer."""
+        return super().encode() if self.answer_id else StreamCursor(self.stream, self.seq).encode()
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -32,18 +40,24 @@ class Sight(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """What is to be remembered of an event: the clients in sight then, and its answer, if that still grows."""
+    """What is to be remembered of an event: the clients in sight then, and of which answer it is.
+
+    `since` is the number before the first event of that which was told, if it still grows.
+    """
 
     in_sight: frozenset[UUID]
     answer_id: UUID | None = None
-    growing: Growing | None = None
+    since: int | None = None
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What a subscription has told of that may go out of sight: clients, and answers to come."""
+    """What a subscription has told of that may go out of sight: clients, and answers to come.
+
+    Of each answer it is the number before its first event that was told.
+    """
 
     clients: frozenset[UUID]
-    answers: Mapping[UUID, Growing] = {}
+    answers: Mapping[UUID, int] = {}
 
     def stands(self, sight: Sight) -> bool:
         """Whether the clients are still in sight, and of all answers that are not, just the end is told."""
@@ -64,18 +78,18 @@ class Seen(msgspec.Struct, frozen=True):
         if ends or event.kind in ENDS:
             return Mark(sighted, event.entity_id)
         message = news.messages.get(event.entity_id)
-        growing = self.answers.get(event.entity_id)
-        if growing is None and message is not None and message.role is MessageRole.ASSISTANT:
-            growing = Growing(message, event.seq - 1)
-        return Mark(sighted, event.entity_id, growing)
+        since = self.answers.get(event.entity_id)
+        if since is None and message is not None and message.role is MessageRole.ASSISTANT:
+            since = event.seq - 1
+        return Mark(sighted, event.entity_id, since)
 
     def after(self, mark: Mark) -> "Seen":
         """What it is once an event is told. An answer that has ended, be it for the viewer alone, hides no more."""
         clients, before = self.clients | mark.in_sight, self.answers.get(mark.answer_id) if mark.answer_id else None
-        if mark.answer_id is None or (before is None) == (mark.growing is None):
+        if mark.answer_id is None or (before is None) == (mark.since is None):
             return self if clients == self.clients else Seen(clients, self.answers)
-        answers = {each: growing for each, growing in self.answers.items() if each != mark.answer_id}
-        return Seen(clients, answers if mark.growing is None else {**answers, mark.answer_id: mark.growing})
+        answers = {each: since for each, since in self.answers.items() if each != mark.answer_id}
+        return Seen(clients, answers if mark.since is None else {**answers, mark.answer_id: mark.since})
 
 
 def _is_gone(news: News) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from domain.office import RUNS
 from graph.context import Services
+from graph.conversations.sight import ConversationCursor
 from graph.follow import StreamCursor
 from graph.ids import decode
 from persistence.housekeeping import forget
@@ -36,7 +37,7 @@ def stream_of(conversation: str) -> str:
 
 def number(cursor: str, conversation: str) -> int:
     """The place in the stream that a cursor means."""
-    return StreamCursor.decode(cursor, stream_of(conversation)).seq
+    return ConversationCursor.decode(cursor, stream_of(conversation)).seq
 
 
 async def fault_of(socket: Socket, conversation: str, after: str) -> Any:

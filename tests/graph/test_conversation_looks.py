@@ -13,9 +13,10 @@ from domain.assistant.answering import ModelAssistant
 from domain.assistant.telling import Nib, Telling
 from domain.clients import Client
 from domain.conversations import runs
-from domain.conversations.entities import Run
+from domain.conversations.entities import Run, stream_of
 from domain.office import RUNS
 from graph.context import Services
+from graph.conversations.sight import ConversationCursor
 from graph.ids import decode, id_of
 from tests.factories.firm import Make, SignedIn
 from tests.support.gql import Gql
@@ -74,6 +75,16 @@ class Talk(msgspec.Struct):
             counts.append(len(seen))
         # With the first words whose they are is read, and whoever was rung once more has looked once more.
         return min(counts) - WRITE
+
+
+def cursor_in(text: str, conversation: str) -> ConversationCursor:
+    """What a cursor of a conversation means."""
+    return ConversationCursor.decode(text, stream_of(decode(conversation, "conversation", "id")))
+
+
+def place(cursor: str, conversation: str) -> int:
+    """The place in the stream that a cursor means."""
+    return cursor_in(cursor, conversation).seq
 
 
 async def nib_of(services: Services, run_id: str) -> Nib:
@@ -241,3 +252,51 @@ async def test_what_else_happens_does_not_make_the_end_of_a_hidden_answer_be_for
         await written(nib, "She is rich. ", 12)
         heard.hear((await socket.next(20))["conversationEvents"])
     assert (heard.events[-1]["code"], heard.events[-1]["message"]["id"]) == ("OUT_OF_SIGHT", hidden)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_whoever_was_away_when_an_answer_was_hidden_is_told_so_when_it_comes_back(
+    make: Make, gql: Gql, live: Served, services: Services, *, ends: bool
+) -> None:
+    owner, colleague, client, conversation = await group(make, gql)
+    cursor = await cursor_of(gql, owner, conversation)
+    sent = await say(gql, owner, "Find her", conversationId=conversation)
+    hidden, nib = sent["answer"]["id"], await nib_of(services, sent["run"]["id"])
+    heard = Heard()
+    async with socket_to(live, colleague.token) as socket:
+        await socket.subscribe(FOLLOW, conversation=conversation, after=cursor)
+        await written(nib, "One moment. ")
+        while not heard.text_of(hidden):
+            heard.hear((await socket.next(20))["conversationEvents"])
+    await concerns(make, conversation, hidden, client)
+    await written(nib, "She is rich. ", 12)
+    if ends:
+        await gql.as_(owner).change("cancelRun", "run { status }", runId=sent["run"]["id"])
+    async with socket_to(live, colleague.token) as socket:
+        await socket.subscribe(FOLLOW, conversation=conversation, after=heard.cursor)
+        heard.hear((await socket.next(20))["conversationEvents"])
+        end = heard.events[-1]
+        assert (end["code"], end["message"]["id"], "rich" in str(end)) == ("OUT_OF_SIGHT", hidden, False)
+        first = next(event for event in heard.events if event.get("messageId") == hidden)
+        assert place(end["since"], conversation) == place(first["cursor"], conversation) - 1
+        # That was the last of it, also for whoever comes back behind it.
+        await say(gql, colleague, "Me too", conversationId=conversation)
+        assert (await socket.next(20))["conversationEvents"]["__typename"] == "MessagePosted"
+    async with socket_to(live, colleague.token) as socket:
+        await socket.subscribe(FOLLOW, conversation=conversation, after=end["cursor"])
+        assert (await socket.next(20))["conversationEvents"]["__typename"] == "MessagePosted"
+
+
+async def test_a_cursor_tells_of_an_answer_while_it_grows(
+    make: Make, gql: Gql, live: Served, services: Services
+) -> None:
+    advisor = await make.advisor()
+    conversation = await talk(gql, advisor)
+    async with socket_to(live, advisor.token) as socket:
+        await socket.subscribe(FOLLOW, conversation=conversation)
+        sent = await say(gql, advisor, "Hello?", conversationId=conversation)
+        async with working(services, RUNS):
+            heard = await until_end(socket)
+    answers = [cursor_in(event["cursor"], conversation).answer_id for event in heard.events]
+    assert (answers[0], answers[-1]) == (None, None)
+    assert set(answers[1:-1]) == {decode(sent["answer"]["id"], "message", "id")}

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from domain.conversations.entities import EventKind, Insight, Message, MessageRole, stored
-from graph.conversations.sight import Growing, Mark, Seen
+from graph.conversations.sight import Mark, Seen
 from persistence.conversations import News
 from persistence.events import Event
 
@@ -15,7 +15,7 @@ ANSWER, OTHER, MEERA, ARJUN = (UUID(int=number) for number in range(1, 5))
 HOLDS: Final = Message(
     ANSWER, UUID(int=9), MessageRole.ASSISTANT, None, None, None, None, NOW, "[]", stored(Insight()), 1
 )
-KNOWS: Final = Seen(frozenset(), {ANSWER: Growing(HOLDS, 3)})
+KNOWS: Final = Seen(frozenset(), {ANSWER: 3})
 NOTHING: Final = Seen(frozenset())
 
 
@@ -39,7 +39,7 @@ def after(seen: Seen, news: News, *, ends: bool = False) -> Seen:
 
 def test_an_answer_is_remembered_from_its_first_event_until_its_end() -> None:
     begun = after(NOTHING, happened((EventKind.TEXT_DELTA, ANSWER), messages=[HOLDS]))
-    assert begun.answers == {ANSWER: Growing(HOLDS, 4)}
+    assert begun.answers == {ANSWER: 4}
     # Once it is known it is not read again, and stays as it was at first.
     assert after(begun, happened((EventKind.TEXT_DELTA, ANSWER), shown=[ANSWER])) == begun
     assert after(begun, happened((EventKind.MESSAGE_POSTED, OTHER))) == begun
