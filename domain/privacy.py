@@ -35,6 +35,14 @@ class Blanked(msgspec.Struct, frozen=True):
 class Privacy(Protocol):
     """The storage that destroys: what is left of a person once its key is gone."""
 
+    async def people_stand(self) -> None:
+        """Have nobody erased until the transaction ends, which copies what it reads of people. Before locks of rows."""
+        ...
+
+    async def people_go(self) -> None:
+        """Wait for all who copy what they read of people, and keep others from it. Before locks of rows."""
+        ...
+
     async def blank_client(self, client_id: UUID) -> Blanked: ...  # noqa: D102 - the signature says it, here and below
     async def blank_account(self, user_id: UUID) -> Mapping[UUID, Sequence[tuple[UUID, UUID]]]:
         """Gives the conversations that are gone with it, each with its runs that had not ended, and whose they were."""
@@ -75,6 +83,7 @@ async def erase_client(work: Work, viewer: Viewer, years: int, client_id: UUID, 
     """
     require(viewer, Action.ERASE_PERSON)
     require_recent(viewer, work.now)
+    await work.privacy.people_go()
     before = await work.clients.locked(viewer, client_id)
     work.because(reasoned(erasure.reason))
     if before.status is not ClientStatus.ARCHIVED:
@@ -100,6 +109,7 @@ async def erase_user(work: Work, viewer: Viewer, user_id: UUID, erasure: Erasure
     """
     require(viewer, Action.ERASE_PERSON)
     require_recent(viewer, work.now)
+    await work.privacy.people_go()
     user = await work.accounts.locked(user_id)
     work.because(reasoned(erasure.reason))
     if user.status is not UserStatus.DISABLED:

@@ -12,6 +12,8 @@ from persistence.clients import clients
 from persistence.identity import users
 from persistence.repository import Repository
 
+# Any number that no other program takes; the one before it is that of quotes.
+ERASURES_LOCK: Final = 7_839_276
 # They refuse unless the person's key is destroyed.
 BLANK_CLIENT: Final = select(
     func.blank_client(bindparam("client_id", type_=Uuid), bindparam("name")).table_valued("orders", "portfolios")
@@ -25,9 +27,20 @@ REMAINING: Final = (
     select(func.count()).select_from(clients).where(clients.c.household_id == bindparam("household_id", type_=Uuid))
 )
 
+PEOPLE_STAND: Final = select(func.pg_advisory_xact_lock_shared(ERASURES_LOCK))
+PEOPLE_GO: Final = select(func.pg_advisory_xact_lock(ERASURES_LOCK))
+
 
 class Privacy(Repository):
     """Destroys what is left of a person once its key is gone; for whoever sees everything."""
+
+    async def people_stand(self) -> None:
+        """Have nobody erased until the transaction ends, which copies what it reads of people. Before locks of rows."""
+        await self.lent.rows(PEOPLE_STAND, {})
+
+    async def people_go(self) -> None:
+        """Wait for all who copy what they read of people, and keep others from it. Before locks of rows."""
+        await self.lent.rows(PEOPLE_GO, {})
 
     async def blank_client(self, client_id: UUID) -> Blanked:
         """Take the texts out of a client's portfolios, orders and ledger, and out of what was said about it."""

@@ -76,6 +76,7 @@ Prompting: TypeAlias = Callable[[Situation, Sequence[Line], datetime], Shown]
 
 async def survey(work: Work, viewer: Viewer, run: Run) -> Situation:
     """What a run begins with, as its user sees it. Raises NotFound, RunLost."""
+    await work.privacy.people_stand()
     running = await held(work, run)
     question = await work.messages.one(viewer, run.question_id)
     answer = await work.messages.one(viewer, run.message_id)

@@ -31,6 +31,7 @@ async def use_tool(
     In one transaction, so that a tool that was called has been noted; and with it `calls`, those of models that have
     led to it. Raises RunLost.
     """
+    await work.privacy.people_stand()
     await held(work, run)
     await work.runs.note(calls)
     message = await work.messages.known(run.message_id)

@@ -9,6 +9,7 @@ import pytest
 from asyncpg import SerializationError
 
 from domain.access import Role
+from domain.assistant import answering, tool_use
 from domain.assistant.telling import Telling
 from domain.clients import Client, ClientStatus
 from domain.conversations import titles
@@ -20,7 +21,7 @@ from graph.ids import decode, id_of
 from tests.factories.firm import Make, SignedIn
 from tests.graph.test_conversation_looks import nib_of
 from tests.support.gql import Gql
-from tests.support.halting import HaltingModel, Thinking, assistant_of, office_of
+from tests.support.halting import Gate, HaltingModel, Thinking, assistant_of, office_of
 from tests.support.language_model import LanguageModel, halting
 from tests.support.served import Served, socket_to
 from tests.support.talking import (
@@ -42,6 +43,15 @@ from tests.support.worker import drained, working
 
 NAME: Final = "Quixandra Vexmoor"
 NAMING: Final = f"select count(*) from model_calls where prompt like '%{NAME}%'"  # noqa: S608 - a name of our own
+TELLING: Final = tuple(
+    f"select count(*) from {table} where {column}::text like '%{NAME}%'"  # noqa: S608 - as above
+    for table, column in (
+        ("model_calls", "prompt"),
+        ("messages", "blocks"),
+        ("tool_uses", "facts"),
+        ("run_steps", "text"),
+    )
+)
 CALLS: Final = "select purpose, input_tokens, prompt is null from model_calls order by purpose"
 ENDED: Final = "select actor_id, after ->> 'error' from audit_events where object_type = 'Run' and before is not null"
 # Nobody has told its sessions to end.
@@ -211,6 +221,48 @@ async def test_all_who_follow_are_told_that_an_answer_about_it_has_ended(
     assert end["since"]
     assert await make.connection.fetchval("select count(*) from run_steps") == 0
     assert [tuple(row) for row in await make.connection.fetch(ENDED)] == [(admin.user.id, "CANCELLED")]
+
+
+@pytest.mark.parametrize(
+    ("module", "reading", "asked"),
+    [(tool_use, "look_up", f"What does {NAME} hold?"), (answering, "still_there", "Thank you.")],
+)
+async def test_who_is_erased_while_an_answer_reads_of_it_is_told_of_by_none(
+    make: Make,
+    gql: Gql,
+    services: Services,
+    advisor: SignedIn,
+    person: Client,
+    admin: SignedIn,
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    reading: str,
+    asked: str,
+) -> None:
+    # What was said before, a model is shown once more.
+    conversation = (await say(gql, advisor, "How much cash?", **of(person)))["conversation"]["id"]
+    await drained(services, RUNS)
+    gate, read = Gate(), getattr(module, reading)
+
+    async def halted(*known: Any) -> Any:
+        found = await read(*known)
+        await gate.halt()
+        return found
+
+    monkeypatch.setattr(module, reading, halted)
+    sent = await say(gql, advisor, asked, conversationId=conversation)
+    running = asyncio.create_task(assistant_of(services).answer(office_of(services), key_of(sent)))
+    await gate.reached()
+    erasing = asyncio.create_task(erase_client(gql, admin, person))
+
+    async def waits_or_is_done() -> bool:
+        return erasing.done() or await waits(make)
+
+    await until(waits_or_is_done)
+    gate.open()
+    await asyncio.gather(running, erasing)
+    assert [await make.connection.fetchval(each) for each in TELLING] == [0, 0, 0, 0]
+    assert (await run_of(gql, advisor, sent["run"]["id"]))["error"] == "CANCELLED"
 
 
 async def test_nothing_is_blanked_of_which_a_run_goes_on(
