@@ -3,9 +3,11 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from persistence.embedded import EmbeddedServer
 from tests.support.interruptions import (
-    EMBEDDED,
+    MODELS,
     Client,
     check_heard,
     check_stored,
@@ -18,16 +20,17 @@ CLIENTS = 6
 # So few for a process that both are needed.
 AT_ONCE = "3"
 # Seconds a word: an answer takes longer than a server that ends lets its runs go on.
-PACE = "0.4"
+PACE = 0.4
 # Codes that clients come back after.
 AWAY = {1012, 1013}
 
 
+@pytest.mark.parametrize("model", MODELS)
 async def test_answers_go_on_elsewhere_when_a_server_is_told_to_stop(
-    tmp_path: Path, database_url: str, cluster: EmbeddedServer
+    tmp_path: Path, database_url: str, cluster: EmbeddedServer, model: str
 ) -> None:
-    settings = {"RUNS_AT_ONCE": AT_ONCE, "EMBEDDED_PACE": PACE}
-    async with serving(tmp_path, Path(cluster.home), database_url, EMBEDDED, **settings) as (servers, make):
+    home = Path(cluster.home)
+    async with serving(tmp_path, home, database_url, model, pace=PACE, RUNS_AT_ONCE=AT_ONCE) as (servers, make):
         users = await users_of(make, CLIENTS // 2)
         stopping = servers.running[0]
         clients = [

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, WebSocket, expect
 
+from tests.support.language_model import KEY, Imitating, speaking
 from tests.support.steward import Steward
 from tests.support.talking import ENDS
 
@@ -40,6 +41,9 @@ WATCH: Final = """() => {
     'click', () => { window.pressed = performance.now(); }, { capture: true, once: true });
 }"""
 
+# What somebody who reads the page before pressing a button lets it finish.
+IDLE: Final = "() => new Promise((done) => requestIdleCallback(() => requestIdleCallback(done)))"
+
 
 class Tab(msgspec.Struct, frozen=True):
     """A browser tab with the page, who is signed in there, and what has come over its sockets and to its console."""
@@ -61,6 +65,7 @@ class Tab(msgspec.Struct, frozen=True):
         if variables is not None:
             await self._type(json.dumps(variables))
         await self.page.evaluate(WATCH)
+        await self.page.evaluate(IDLE)
         await self.page.get_by_role("button", name="Execute query").click()
 
     async def _type(self, variables: str) -> None:
@@ -137,9 +142,16 @@ async def address(steward: Steward, port: int) -> str:
     return await asyncio.to_thread(serve, steward, port)
 
 
-def serve(steward: Steward, port: int) -> str:
+def serve(steward: Steward, port: int, **more: str) -> str:
     """Start a server of the demo firm on its port; gives its address."""
-    return steward.serve(DEMO="true", PORT=str(port), EMBEDDED_PACE=PACE)[1]
+    return steward.serve(DEMO="true", PORT=str(port), EMBEDDED_PACE=PACE, **more)[1]
+
+
+async def end(steward: Steward, kind: signal.Signals) -> None:
+    """End the server that was started last."""
+    process = steward.running[-1]
+    process.send_signal(kind)
+    await asyncio.to_thread(process.wait)
 
 
 @pytest.fixture
@@ -265,9 +277,7 @@ async def test_an_answer_goes_on_in_the_page_when_the_server_is_killed_and_start
     question = "What does Rajesh Kumar hold, which orders are there, and how much cash?"
     await tab.run("Ask", {"input": {"content": question, "idempotencyKey": "through a kill"}})
     await tab.see('"TextDelta"')
-    process = steward.running[-1]
-    process.send_signal(signal.SIGKILL)
-    await asyncio.to_thread(process.wait)
+    await end(steward, signal.SIGKILL)
     before = len(tab.events)
     assert tab.events[-1]["__typename"] not in ENDS
     await asyncio.to_thread(serve, steward, port)
@@ -279,3 +289,23 @@ async def test_an_answer_goes_on_in_the_page_when_the_server_is_killed_and_start
     assert words(told[-1]["message"]).startswith(spoken(told))
     # Nothing else is said: the editor fetches some of its files as late as they are wanted.
     assert all(any(lost in line for lost in LOST) for line in tab.console), tab.console
+
+
+async def test_an_answer_of_an_endpoint_grows_in_the_tab_as_well(
+    address: str, context: BrowserContext, steward: Steward, port: int
+) -> None:
+    await end(steward, signal.SIGTERM)
+    async with speaking(Imitating(float(PACE))) as model:
+        await asyncio.to_thread(lambda: serve(steward, port, OPENAI_BASE_URL=model.base_url, OPENAI_API_KEY=KEY))
+        tab = await tab_of(context)
+        await tab.sign_in(address, ASHA)
+        question = "What are the holdings of Rajesh Kumar?"
+        await tab.run("Ask", {"input": {"content": question, "idempotencyKey": "of an endpoint"}})
+        await tab.see('"RunCompleted"')
+        # Before it goes: a title may still be asked for.
+        await end(steward, signal.SIGTERM)
+    print(told_after(await tab.seen()))  # noqa: T201 - as above
+    assert question in str(model.asked[0].messages)
+    told = await tab.told()
+    assert "Rajesh Kumar" in spoken(told)
+    assert words(told[-1]["message"]).startswith(spoken(told))

@@ -135,18 +135,18 @@ class Servers:
 
 
 @asynccontextmanager
-async def speaking_to(model: str) -> AsyncIterator[dict[str, str]]:
-    """The settings of servers that ask one of the models, which answer alike."""
+async def speaking_to(model: str, pace: float) -> AsyncIterator[dict[str, str]]:
+    """The settings of servers that ask one of the models, which answer alike, at so many seconds a word."""
     if model == EMBEDDED:
-        yield {"EMBEDDED_PACE": str(PACE)}
+        yield {"EMBEDDED_PACE": str(pace)}
         return
-    async with speaking(Imitating(PACE)) as server:
+    async with speaking(Imitating(pace)) as server:
         yield {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": KEY}
 
 
 @asynccontextmanager
 async def serving(
-    directory: Path, home: Path, url: str, model: str, **settings: str
+    directory: Path, home: Path, url: str, model: str, *, pace: float = PACE, **settings: str
 ) -> AsyncIterator[tuple[Servers, Make]]:
     """Two server processes in production that ask one of the models, and factories for their database."""
     secrets = {name.lower(): value for name, value in SECRETS.items()}
@@ -155,7 +155,7 @@ async def serving(
     try:
         async with (
             open_services(own, url, home) as opened,
-            speaking_to(model) as modelled,
+            speaking_to(model, pace) as modelled,
             AsyncExitStack() as stack,
         ):
             make = Make(owner, quick(opened))
