@@ -40,7 +40,10 @@ class Privacy(Protocol):
         ...
 
     async def people_go(self) -> None:
-        """Wait for all who copy what they read of people, and keep others from it. Before locks of rows."""
+        """Wait for all who copy what they read of people, and keep others from it. Before locks of rows.
+
+        Raises Unavailable where that takes seconds.
+        """
         ...
 
     async def blank_client(self, client_id: UUID) -> Blanked: ...  # noqa: D102 - the signature says it, here and below

@@ -242,4 +242,4 @@ def _stands(connection: "Proxy") -> bool:
 
 
 async def _know_types(connection: "Connection[Record]") -> None:
-    await connection.prepare(TYPES)
+    await connection.prepare(TYPES, timeout=ACQUIRE_SECONDS)

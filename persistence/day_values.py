@@ -33,8 +33,8 @@ day_values = table(
     Index(None, "day"),
 )
 
-# Any number that no other advisory lock has: the two before it are those of set-up and of the workers' election.
-QUOTES_LOCK: Final = 7_839_275
+# Any number that no other advisory lock has: those before it are of set-up, the workers' election, seals and erasures.
+QUOTES_LOCK: Final = 7_839_277
 
 SINCE: Final = day_values.c.day >= bindparam("since", type_=Date)
 

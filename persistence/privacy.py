@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from asyncpg import LockNotAvailableError
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.types import Uuid
 
+from domain.errors import Unavailable
 from domain.privacy import ERASED_NAME, Blanked
 from persistence.clients import clients
 from persistence.identity import users
 from persistence.repository import Repository
 
-# Any number that no other program takes; the one before it is that of quotes.
+# Any number that no other program takes; those beside it are of seals and of quotes.
 ERASURES_LOCK: Final = 7_839_276
 # They refuse unless the person's key is destroyed.
 BLANK_CLIENT: Final = select(
@@ -29,6 +31,9 @@ REMAINING: Final = (
 
 PEOPLE_STAND: Final = select(func.pg_advisory_xact_lock_shared(ERASURES_LOCK))
 PEOPLE_GO: Final = select(func.pg_advisory_xact_lock(ERASURES_LOCK))
+# Everybody else waits behind whoever waits for it.
+BRIEFLY: Final = select(func.set_config("lock_timeout", "3s", True))  # noqa: FBT003 - PostgreSQL's function
+PATIENTLY: Final = select(func.set_config("lock_timeout", "0", True))  # noqa: FBT003 - as above
 
 
 class Privacy(Repository):
@@ -39,8 +44,16 @@ class Privacy(Repository):
         await self.lent.rows(PEOPLE_STAND, {})
 
     async def people_go(self) -> None:
-        """Wait for all who copy what they read of people, and keep others from it. Before locks of rows."""
-        await self.lent.rows(PEOPLE_GO, {})
+        """Wait for all who copy what they read of people, and keep others from it. Before locks of rows.
+
+        Raises Unavailable where that takes seconds.
+        """
+        await self.lent.rows(BRIEFLY, {})
+        try:
+            await self.lent.rows(PEOPLE_GO, {})
+        except LockNotAvailableError as error:
+            raise Unavailable("Answers about people are being written. Try again in a moment.") from error
+        await self.lent.rows(PATIENTLY, {})
 
     async def blank_client(self, client_id: UUID) -> Blanked:
         """Take the texts out of a client's portfolios, orders and ledger, and out of what was said about it."""

@@ -49,5 +49,6 @@ async def test_answers_go_on_elsewhere_when_a_server_is_told_to_stop(
         check_heard(client)
         assert len(client.closed) == 1
         assert set(client.closed) <= AWAY
+    assert any(client.has_heard_all for client in clients)
     # Those of the server that ended, and no others.
     assert 0 < again <= int(AT_ONCE)

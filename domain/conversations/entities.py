@@ -339,17 +339,9 @@ def may_write(conversation: Conversation, user_id: UUID) -> bool:
     return conversation.mode is Mode.GROUP or conversation.owner_id == user_id
 
 
-_STREAM: Final = "conversation:"
-
-
 def stream_of(conversation_id: UUID) -> str:
     """The event stream of a conversation."""
-    return f"{_STREAM}{conversation_id}"
-
-
-def conversation_of(stream: str) -> UUID:
-    """The conversation whose events a stream holds."""
-    return UUID(stream.removeprefix(_STREAM))
+    return f"conversation:{conversation_id}"
 
 
 def utf16(text: str) -> int:

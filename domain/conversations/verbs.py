@@ -93,6 +93,7 @@ async def send(work: Work, viewer: Viewer, post: Post) -> Sent:
     """
     require(viewer, Action.CONVERSE)
     text = _content(post.content)
+    await work.privacy.people_stand()
     run_id, repeated = await claim(work, viewer, "sendMessage", post.idempotency_key, post)
     if repeated:
         return await _sent_before(work, viewer, run_id)

@@ -11,7 +11,7 @@ from strawberry import ID
 
 from domain.conversations import blocks as content
 from domain.conversations import entities, runs, verbs
-from domain.conversations.entities import EventKind, conversation_of, stream_of
+from domain.conversations.entities import EventKind, stream_of
 from domain.errors import CursorExpired, Invalid, NotFound, Refusal
 from graph.context import Context, Info
 from graph.conversations import events as told
@@ -22,7 +22,7 @@ from graph.fanout import Batch, Happening, Over
 from graph.follow import Stream, StreamCursor
 from graph.ids import decode
 from persistence.conversations import Conversations, News, Newsstand
-from persistence.conversations.news import OF_STEPS
+from persistence.conversations.news import ENDS, OF_STEPS
 from persistence.events import MOST_READ, Event, Events
 
 
@@ -90,14 +90,15 @@ def _told(event: Event, news: News, at: At) -> told.Told | None:
     return told.Joined(*at, participant) if participant else None
 
 
-def _out_of_sight(event: Event, since: int, at: At) -> told.Told:
-    # Newer than all that was told of it: steps have no version, and before its end an answer has its first.
-    message = runs.hidden(event.entity_id, conversation_of(event.stream), max(1, event.version) + 1)
+def _out_of_sight(event: Event, conversation_id: UUID, since: int, at: At) -> told.Told:
+    # Newer than all that was told of it. Until its end an answer has its first version, whatever of it is told.
+    version = event.version if event.kind in ENDS else 1
+    message = runs.hidden(event.entity_id, conversation_id, version + 1)
     cursor = StreamCursor(event.stream, since).encode()
     return told.Failed(*at, message, cursor, entities.RunError.OUT_OF_SIGHT)
 
 
-def _happenings(news: News, seen: Seen, hidden: Collection[UUID]) -> list[Happening]:
+def _happenings(news: News, conversation_id: UUID, seen: Seen, hidden: Collection[UUID]) -> list[Happening]:
     """What is told of news; of an answer that is hidden by now, that there is no more of it, once.
 
     The end of the conversation ends it.
@@ -108,7 +109,7 @@ def _happenings(news: News, seen: Seen, hidden: Collection[UUID]) -> list[Happen
         since = ending.pop(event.entity_id, None)
         mark = seen.mark(event, news, ends=since is not None)
         at = _at(event, mark)
-        made = _told(event, news, at) if since is None else _out_of_sight(event, since, at)
+        made = _told(event, news, at) if since is None else _out_of_sight(event, conversation_id, since, at)
         if made is not None:
             happened.append(Happening(event.seq, event.occurred_at, made, mark))
     return happened
@@ -160,7 +161,13 @@ class Conversing(Stream):
         if not news.events:
             return None
         fault, more = NotFound() if sight.is_gone else None, len(news.events) == MOST_READ
-        return Batch(_happenings(news, seen, sight.ended), news.events[-1].seq, fault, more=more, sight=sight)
+        return Batch(
+            _happenings(news, self._conversation_id, seen, sight.ended),
+            news.events[-1].seq,
+            fault,
+            more=more,
+            sight=sight,
+        )
 
 
 class Asking(Conversing):
@@ -184,6 +191,13 @@ class Asking(Conversing):
         self._question_id, self._answer_id = sent.question.id, sent.answer.id
         self._has_ended = sent.run.ended_at is not None
         return sent.conversation.id
+
+    async def place_of(self, after: str) -> int:
+        """The place of a cursor; no other answer is told of."""
+        place = await super().place_of(after)
+        own = {each: since for each, since in self.seen.answers.items() if each == self._answer_id}
+        self.seen = Seen(self.seen.clients, own)
+        return place
 
     async def newest(self, _: int) -> int:
         """The place before the question; raises CursorExpired where the log keeps nothing of its answer."""
@@ -219,9 +233,10 @@ def declined(refusal: Refusal) -> Invalid:
 
 AFTER: Final = (
     "The cursor of the last event that was seen. Without one, only new events come; with one older than the log keeps "
-    "(30 days), CURSOR_EXPIRED: then read the conversation itself. The answer that the last event was of may have gone "
-    "out of sight meanwhile: it ends with RunFailed, OUT_OF_SIGHT, then. Of several that grew at the same time the "
-    "cursor knows that one: ask for the others by their ids (`nodes`), and drop those that are null."
+    "(30 days), CURSOR_EXPIRED: then read the conversation itself. An answer may have gone out of sight meanwhile. If "
+    "the last event was of that, it ends with RunFailed, OUT_OF_SIGHT (where it was asked by `ask`, that fails with "
+    "NOT_FOUND). Of other answers that were growing then the cursor knows nothing: ask for them by their ids "
+    "(`nodes`), and drop those that are null."
 )
 After = Annotated[str | None, strawberry.argument(description=AFTER)]
 

@@ -42,7 +42,7 @@ class Sight(msgspec.Struct, frozen=True):
 class Mark(msgspec.Struct, frozen=True):
     """What is to be remembered of an event: the clients in sight then, and of which answer it is.
 
-    `since` is the number before the first event of that which was told, if it still grows.
+    `since` is the number before the first event of that which may have been told, if it still grows.
     """
 
     in_sight: frozenset[UUID]
@@ -53,7 +53,7 @@ class Mark(msgspec.Struct, frozen=True):
 class Seen(msgspec.Struct, frozen=True):
     """What a subscription has told of that may go out of sight: clients, and answers to come.
 
-    Of each answer it is the number before its first event that was told.
+    Of each answer it is the number before its first event that may have been told.
     """
 
     clients: frozenset[UUID]

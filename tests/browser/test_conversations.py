@@ -294,6 +294,7 @@ async def test_an_answer_goes_on_in_the_page_when_the_server_is_killed_and_start
 async def test_an_answer_of_an_endpoint_grows_in_the_tab_as_well(
     address: str, context: BrowserContext, steward: Steward, port: int
 ) -> None:
+    # The last of these tests, for it ends the server of the others.
     await end(steward, signal.SIGTERM)
     async with speaking(Imitating(float(PACE))) as model:
         await asyncio.to_thread(lambda: serve(steward, port, OPENAI_BASE_URL=model.base_url, OPENAI_API_KEY=KEY))

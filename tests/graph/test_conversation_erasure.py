@@ -7,17 +7,20 @@ from uuid import UUID, uuid4
 
 import pytest
 from asyncpg import SerializationError
+from sqlalchemy import func, select
 
 from domain.access import Role
 from domain.assistant import answering, tool_use
 from domain.assistant.telling import Telling
 from domain.clients import Client, ClientStatus
-from domain.conversations import titles
+from domain.conversations import titles, verbs
+from domain.conversations.looking import looked_at
 from domain.conversations.runs import RunLost
 from domain.office import RUNS
 from domain.work import Work
 from graph.context import Services
 from graph.ids import decode, id_of
+from persistence import privacy
 from tests.factories.firm import Make, SignedIn
 from tests.graph.test_conversation_looks import nib_of
 from tests.support.gql import Gql
@@ -41,7 +44,14 @@ from tests.support.talking import (
 )
 from tests.support.worker import drained, working
 
+ERASE: Final = "mutation ($input: EraseClientInput!) { eraseClient(input: $input) { client { id } } }"
 NAME: Final = "Quixandra Vexmoor"
+# In the test's own database: others run beside it.
+WAITING: Final = """
+select exists (
+    select from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database()
+)
+"""
 NAMING: Final = f"select count(*) from model_calls where prompt like '%{NAME}%'"  # noqa: S608 - a name of our own
 TELLING: Final = tuple(
     f"select count(*) from {table} where {column}::text like '%{NAME}%'"  # noqa: S608 - as above
@@ -108,7 +118,7 @@ async def nothing_waits(make: Make) -> bool:
 
 async def waits(make: Make) -> bool:
     """Whether anybody waits for a lock."""
-    return bool(await make.connection.fetchval("select exists (select from pg_locks where not granted)"))
+    return bool(await make.connection.fetchval(WAITING))
 
 
 async def meanwhile(make: Make, statement: str, *given: Any, doing: Coroutine[Any, Any, Any]) -> Any:
@@ -262,7 +272,41 @@ async def test_who_is_erased_while_an_answer_reads_of_it_is_told_of_by_none(
     gate.open()
     await asyncio.gather(running, erasing)
     assert [await make.connection.fetchval(each) for each in TELLING] == [0, 0, 0, 0]
-    assert (await run_of(gql, advisor, sent["run"]["id"]))["error"] == "CANCELLED"
+
+
+async def test_a_question_about_who_is_erased_meanwhile_is_blanked(
+    make: Make, gql: Gql, advisor: SignedIn, person: Client, admin: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+
+    async def halted(*known: Any) -> Any:
+        found = await looked_at(*known)
+        await gate.halt()
+        return found
+
+    monkeypatch.setattr(verbs, "looked_at", halted)
+    asking = asyncio.create_task(say(gql, advisor, f"What does {NAME} hold?", **of(person)))
+    await gate.reached()
+    erasing = asyncio.create_task(erase_client(gql, admin, person))
+
+    async def waits_or_is_done() -> bool:
+        return erasing.done() or await waits(make)
+
+    await until(waits_or_is_done)
+    gate.open()
+    await asyncio.gather(asking, erasing)
+    assert [await make.connection.fetchval(each) for each in TELLING] == [0, 0, 0, 0]
+
+
+async def test_nobody_waits_long_behind_an_erasure_that_waits(
+    make: Make, gql: Gql, person: Client, admin: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(privacy, "BRIEFLY", select(func.set_config("lock_timeout", "50ms", True)))  # noqa: FBT003 - PostgreSQL's function
+    given = {"clientId": id_of(person), "version": 1, "reason": "Its time is over by law."}
+    async with make.connection.transaction():
+        await make.connection.execute("select pg_advisory_xact_lock_shared($1)", privacy.ERASURES_LOCK)
+        assert (await gql.as_(admin).ask(ERASE, input=given)).codes == ["UNAVAILABLE"]
+    await erase_client(gql, admin, person)
 
 
 async def test_nothing_is_blanked_of_which_a_run_goes_on(

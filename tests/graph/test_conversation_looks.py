@@ -279,7 +279,10 @@ async def test_whoever_was_away_when_an_answer_was_hidden_is_told_so_when_it_com
         assert (end["code"], end["message"]["id"], "rich" in str(end)) == ("OUT_OF_SIGHT", hidden, False)
         first = next(event for event in heard.events if event.get("messageId") == hidden)
         assert place(end["since"], conversation) == place(first["cursor"], conversation) - 1
+        assert (end["message"]["version"], cursor_in(end["cursor"], conversation).answer_id) == (3 if ends else 2, None)
         # That was the last of it, also for whoever comes back behind it.
+        if not ends:
+            await written(nib, "Very rich. ", 25)
         await say(gql, colleague, "Me too", conversationId=conversation)
         assert (await socket.next(20))["conversationEvents"]["__typename"] == "MessagePosted"
     async with socket_to(live, colleague.token) as socket:
