@@ -7,7 +7,8 @@ as graphql-core has them, which a differential test holds.
 
 `documents` keeps parsed documents and plans, `compiling` makes plans of them (`plan`), `run` is one execution, `events`
 are those of a subscription, `variables` and `arguments` are what a request gives, `reading` gets values, `completing`
-turns them into the answer (`leaves`: scalars), and `places` tells errors where they are.
+turns them into the answer (`leaves`: scalars), and `places` tells errors where they are. What is asked of the schema
+alone is answered by `introspection`.
 """
 
 from graph.execution.documents import Document, Documents, digest_of

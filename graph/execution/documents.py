@@ -23,6 +23,7 @@ from strawberry.types.graphql import OperationType
 
 from graph.cost import Priced, price
 from graph.execution.compiling import Compiler, Unplanned
+from graph.execution.introspection import Introspected, asks_schema_alone, introspected
 from graph.execution.plan import Level
 from graph.execution.subject import Host, Subject
 from graph.execution.variables import Variables
@@ -33,6 +34,9 @@ MOST_CHARACTERS: Final = 1_000_000
 # Of all operations together: a plan of a hundred fields weighs a hundred kilobytes.
 MOST_PLANS: Final = 500
 MOST_PRICES: Final = 5_000
+# Of all operations together: the whole schema is a megabyte, and tools ask for it in two or three ways.
+MOST_INTROSPECTED: Final = 8
+LARGEST_INTROSPECTED: Final = 2_000_000
 # Dates tell how long a list is; longer texts weigh nothing.
 LONGEST_WEIGHTY: Final = 10
 
@@ -40,10 +44,11 @@ T = TypeVar("T")
 
 
 class Remembered(Generic[T]):
-    """What was asked for last, by what it was made for; as many as fit."""
+    """What was asked for last, by what it was made for; as many as fit, and none that does not fit by itself."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, fits: Callable[[T], bool] = lambda _: True) -> None:
         self._most = most
+        self._fits = fits
         self._made: OrderedDict[tuple[Any, ...], T] = OrderedDict()
 
     def __len__(self) -> int:
@@ -56,18 +61,24 @@ class Remembered(Generic[T]):
         if known is not None:
             self._made.move_to_end(key)
             return known
-        made = self._made[key] = make()
+        made = make()
+        if not self._fits(made):
+            return made
+        self._made[key] = made
         if len(self._made) > self._most:
             self._made.popitem(last=False)
         return made
 
 
 class Memory:
-    """The plans and the prices of operations, of which all together have so many."""
+    """The plans and the prices of operations, and what the schema says, of which all together have so many."""
 
     def __init__(self) -> None:
         self.plans: Remembered[Level] = Remembered(MOST_PLANS)
         self.prices: Remembered[Priced] = Remembered(MOST_PRICES)
+        self.introspected: Remembered[Introspected] = Remembered(
+            MOST_INTROSPECTED, lambda told: told.size <= LARGEST_INTROSPECTED
+        )
 
 
 class _Reading(Visitor):
@@ -153,6 +164,18 @@ class Operation:
         # Of another operation's condition the name may be anything here.
         key = (self, *(value if isinstance(value, bool) else None for value in decided.values()))
         return self._memory.plans.get(key, lambda: self._compile(variables))
+
+    def introspected(self, text: str) -> Introspected | None:
+        """The answer to a document of this text that asks for the schema alone; none if it asks for more.
+
+        Such documents are not kept, for who may ask is checked with them.
+        """
+        operation = self.subject.operation
+        if not asks_schema_alone(operation):
+            return None
+        key = (text, operation.name.value if operation.name else None)
+        made = self._memory.introspected.get
+        return made(key, lambda: introspected(self.subject, self.document.node, self.price({})))
 
     def price(self, given: Mapping[str, Any]) -> Priced:
         """What the operation costs at most with the variables that a client has given."""

@@ -15,7 +15,7 @@ from graph.execution.compiling import Unplanned
 from graph.execution.documents import Document, Operation
 from graph.execution.events import Rendering
 from graph.execution.plan import Level
-from graph.execution.run import Run
+from graph.execution.run import Planned, Run
 
 
 @dataclasses.dataclass
@@ -60,7 +60,8 @@ class PlannedExecution(SchemaExtension):
             return ExecutionResult(None, variables)
         level = self._plan(operation, variables)
         if level is None:
-            return None
+            told = operation.introspected(context.query or "")
+            return Planned(told.data, None, told.spent) if told else None
         return await Run(operation.subject, variables, context.context, context.root_value).result(level)
 
     def _rendering(self, operation: Operation) -> Rendering | None:
