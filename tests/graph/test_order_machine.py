@@ -22,6 +22,8 @@ from domain.access import SYSTEM, Role, Viewer
 from domain.clients import RiskProfile
 from domain.errors import Forbidden, Refusal
 from domain.ledger import Entry, TransactionKind
+from domain.markets import EXCHANGES, Calendar
+from domain.markets.ordinary import ordinary
 from domain.orders import FINAL, WORKING, Amendment, OrderKind, OrderStatus, Side, Ticket, TimeInForce, execution
 from domain.portfolios import Portfolio
 from domain.transactions import LargeAmounts
@@ -60,6 +62,7 @@ from tests.support.order_model import (
 D = Decimal
 PART: Final = D(4)
 MORNING: Final = datetime(2026, 1, 6, 6, 0, tzinfo=UTC)
+BOMBAY: Final = EXCHANGES["XNSE"]
 KEYS = count(1)
 UNSET: Final = msgspec.UNSET
 
@@ -109,6 +112,7 @@ class Table:
     paper: Broker
     broker: Scripted
     people: list[Viewer]
+    calendar: Calendar
     portfolio: Portfolio
     model: Model
     ids: dict[int, UUID] = field(default_factory=dict)
@@ -208,7 +212,9 @@ class Table:
         await self.write(execution.ask_again)
         await hurried(self.services, self.make.connection)
         if labour.night:
-            clock.moment = clock.moment.replace(hour=6) + timedelta(days=1)
+            # Over weekends and holidays: what lives a day would outlive that evening.
+            following = self.calendar.next_session(clock.moment.date()).day
+            clock.moment = datetime.combine(following, MORNING.timetz())
         await self.hear()
 
     async def hear(self) -> None:
@@ -261,7 +267,8 @@ async def laid(office: tuple[Any, Any]) -> Table:
     broker = Scripted(paper)
     services = msgspec.structs.replace(services, gateways=msgspec.structs.replace(services.gateways, broker=broker))
     viewers = [await make.viewer(each) for each in people]
-    table = Table(services, make, paper, broker, viewers, portfolio, Model(share))
+    calendar = Calendar(BOMBAY, await ordinary(BOMBAY.calendar))
+    table = Table(services, make, paper, broker, viewers, calendar, portfolio, Model(share))
     begin = Entry(portfolio_id=portfolio.id, kind=TransactionKind.DEPOSIT, currency="INR", traded_on=date(2026, 1, 5))
     shares = {"kind": TransactionKind.TRANSFER_IN, "instrument_id": share.id, "quantity": HELD, "cost": D(1800)}
     for details in ({"amount": CASH}, {**shares, "acquired_on": date(2026, 1, 5)}):

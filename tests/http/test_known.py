@@ -12,6 +12,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.graphql import OperationType
 
+from graph.http.response import encode
 from graph.http.schema import Schema
 
 SAID: list[Any] = []
@@ -93,7 +94,8 @@ async def told(schema: Schema, document: str, **given: Any) -> tuple[Any, list[A
     except Exception as error:  # noqa: BLE001 - compared
         return repr(error), [*SAID]
     errors = [(error.message, error.path) for error in result.errors or ()]
-    return (type(result), msgspec.to_builtins(result.data), errors, result.extensions), [*SAID]
+    data = msgspec.json.decode(encode(result.data))
+    return (type(result), data, errors, result.extensions), [*SAID]
 
 
 @pytest.mark.parametrize(
