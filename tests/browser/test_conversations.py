@@ -64,6 +64,8 @@ class Tab(msgspec.Struct, frozen=True):
         await expect(self.page.locator(".graphiql-query-editor .view-lines")).to_contain_text(sample)
         if variables is not None:
             await self._type(json.dumps(variables))
+        # A tab behind others draws once a second.
+        await self.page.bring_to_front()
         await self.page.evaluate(WATCH)
         await self.page.evaluate(IDLE)
         await self.page.get_by_role("button", name="Execute query").click()
