@@ -14,7 +14,6 @@ from domain.assistant import answering, tool_use
 from domain.assistant.telling import Telling
 from domain.clients import Client, ClientStatus
 from domain.conversations import titles, verbs
-from domain.conversations.looking import looked_at
 from domain.conversations.runs import RunLost
 from domain.office import RUNS
 from domain.work import Work
@@ -121,16 +120,42 @@ async def waits(make: Make) -> bool:
     return bool(await make.connection.fetchval(WAITING))
 
 
-async def meanwhile(make: Make, statement: str, *given: Any, doing: Coroutine[Any, Any, Any]) -> Any:
-    """What comes of something beside which a transaction with this statement is committed, once it waits for that."""
+def halting_at(monkeypatch: pytest.MonkeyPatch, module: Any, reading: str) -> Gate:
+    """Where whoever has read by a function of a module halts from now on."""
+    gate, read = Gate(), getattr(module, reading)
 
-    async def waits_or_is_done() -> bool:
+    async def halted(*known: Any) -> Any:
+        found = await read(*known)
+        await gate.halt()
+        return found
+
+    monkeypatch.setattr(module, reading, halted)
+    return gate
+
+
+async def waits_or_is_done(make: Make, task: "asyncio.Task[Any]") -> None:
+    """Until a task waits for a lock, or has not had to."""
+
+    async def either() -> bool:
         return task.done() or await waits(make)
 
+    await until(either)
+
+
+async def erased_beside(make: Make, gate: Gate, other: "asyncio.Task[Any]", erasing: Coroutine[Any, Any, None]) -> None:
+    """Erase while somebody else halts at a gate, which opens once the erasure waits, or is done."""
+    task = asyncio.create_task(erasing)
+    await waits_or_is_done(make, task)
+    gate.open()
+    await asyncio.gather(other, task)
+
+
+async def meanwhile(make: Make, statement: str, *given: Any, doing: Coroutine[Any, Any, Any]) -> Any:
+    """What comes of something beside which a transaction with this statement is committed, once it waits for that."""
     async with make.connection.transaction():
         await make.connection.execute(statement, *given)
         task = asyncio.create_task(doing)
-        await until(waits_or_is_done)
+        await waits_or_is_done(make, task)
     return await task
 
 
@@ -252,49 +277,21 @@ async def test_who_is_erased_while_an_answer_reads_of_it_is_told_of_by_none(
     # What was said before, a model is shown once more.
     conversation = (await say(gql, advisor, "How much cash?", **of(person)))["conversation"]["id"]
     await drained(services, RUNS)
-    gate, read = Gate(), getattr(module, reading)
-
-    async def halted(*known: Any) -> Any:
-        found = await read(*known)
-        await gate.halt()
-        return found
-
-    monkeypatch.setattr(module, reading, halted)
+    gate = halting_at(monkeypatch, module, reading)
     sent = await say(gql, advisor, asked, conversationId=conversation)
     running = asyncio.create_task(assistant_of(services).answer(office_of(services), key_of(sent)))
     await gate.reached()
-    erasing = asyncio.create_task(erase_client(gql, admin, person))
-
-    async def waits_or_is_done() -> bool:
-        return erasing.done() or await waits(make)
-
-    await until(waits_or_is_done)
-    gate.open()
-    await asyncio.gather(running, erasing)
+    await erased_beside(make, gate, running, erase_client(gql, admin, person))
     assert [await make.connection.fetchval(each) for each in TELLING] == [0, 0, 0, 0]
 
 
 async def test_a_question_about_who_is_erased_meanwhile_is_blanked(
     make: Make, gql: Gql, advisor: SignedIn, person: Client, admin: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate()
-
-    async def halted(*known: Any) -> Any:
-        found = await looked_at(*known)
-        await gate.halt()
-        return found
-
-    monkeypatch.setattr(verbs, "looked_at", halted)
+    gate = halting_at(monkeypatch, verbs, "looked_at")
     asking = asyncio.create_task(say(gql, advisor, f"What does {NAME} hold?", **of(person)))
     await gate.reached()
-    erasing = asyncio.create_task(erase_client(gql, admin, person))
-
-    async def waits_or_is_done() -> bool:
-        return erasing.done() or await waits(make)
-
-    await until(waits_or_is_done)
-    gate.open()
-    await asyncio.gather(asking, erasing)
+    await erased_beside(make, gate, asking, erase_client(gql, admin, person))
     assert [await make.connection.fetchval(each) for each in TELLING] == [0, 0, 0, 0]
 
 

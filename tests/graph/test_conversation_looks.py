@@ -231,19 +231,23 @@ async def test_whoever_was_told_some_of_an_answer_that_is_hidden_is_told_to_drop
     assert "rich" in str(await message(gql, owner, hidden))
 
 
+async def until_told_some(socket: Socket, nib: Nib, answer: str, heard: Heard) -> None:
+    """Write some words of an answer, and hear them."""
+    await written(nib, "One moment. ")
+    while not heard.text_of(answer):
+        heard.hear((await socket.next(20))["conversationEvents"])
+
+
 async def test_what_else_happens_does_not_make_the_end_of_a_hidden_answer_be_forgotten(
     make: Make, gql: Gql, live: Served, services: Services
 ) -> None:
     owner, colleague, client, conversation = await group(make, gql)
     cursor = await cursor_of(gql, owner, conversation)
     sent = await say(gql, owner, "Find her", conversationId=conversation)
-    hidden, nib = sent["answer"]["id"], await nib_of(services, sent["run"]["id"])
-    heard = Heard()
+    hidden, nib, heard = sent["answer"]["id"], await nib_of(services, sent["run"]["id"]), Heard()
     async with socket_to(live, colleague.token) as socket:
         await socket.subscribe(FOLLOW, conversation=conversation, after=cursor)
-        await written(nib, "One moment. ")
-        while not heard.text_of(hidden):
-            heard.hear((await socket.next(20))["conversationEvents"])
+        await until_told_some(socket, nib, hidden, heard)
         # As when a tool has found her: that alone is no event.
         await concerns(make, conversation, hidden, client)
         other = await say(gql, colleague, "Me too", conversationId=conversation)
@@ -261,13 +265,10 @@ async def test_whoever_was_away_when_an_answer_was_hidden_is_told_so_when_it_com
     owner, colleague, client, conversation = await group(make, gql)
     cursor = await cursor_of(gql, owner, conversation)
     sent = await say(gql, owner, "Find her", conversationId=conversation)
-    hidden, nib = sent["answer"]["id"], await nib_of(services, sent["run"]["id"])
-    heard = Heard()
+    hidden, nib, heard = sent["answer"]["id"], await nib_of(services, sent["run"]["id"]), Heard()
     async with socket_to(live, colleague.token) as socket:
         await socket.subscribe(FOLLOW, conversation=conversation, after=cursor)
-        await written(nib, "One moment. ")
-        while not heard.text_of(hidden):
-            heard.hear((await socket.next(20))["conversationEvents"])
+        await until_told_some(socket, nib, hidden, heard)
     await concerns(make, conversation, hidden, client)
     await written(nib, "She is rich. ", 12)
     if ends:

@@ -74,7 +74,6 @@ def check_killed(clients: Sequence["Client"], killed: Killed) -> None:
     """Fail unless the runs of a killed server were taken up in time, and some clients heard every word nevertheless."""
     assert killed.again > 0
     assert killed.taken < TAKEN_UP_WITHIN
-    # Whatever was lost of their sockets.
     assert any(client.has_heard_all and client.cuts for client in clients)
 
 
