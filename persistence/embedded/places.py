@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 STATE_OF_ROOT: Final = Path("/var/lib/steward")
 ACCOUNTS: Final = ("steward", "postgres", "nobody")
@@ -127,9 +128,12 @@ def _link_cluster(link: Path, cluster: Path) -> None:
             f"{link.parent} was moved or copied, its database is still {link.readlink()}: to keep the data, stop it "
             f"and move it to {cluster}; to begin with none, delete the link {link}."
         )
-    if not link.exists():
-        link.unlink(missing_ok=True)
-        link.symlink_to(cluster)
+    if link.is_symlink() and link.readlink() == cluster:
+        return
+    # At one stroke: another process may start here for the first time as well.
+    made = link.with_name(f"{link.name}-{uuid4().hex}")
+    made.symlink_to(cluster)
+    made.replace(link)
 
 
 def _runner_for_root(cluster: Path) -> Account:

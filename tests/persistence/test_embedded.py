@@ -6,8 +6,10 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from persistence.embedded import EmbeddedError, EmbeddedServer, program
 from persistence.embedded.keeper import MOST_LOG, _command_line_by_ps, is_postmaster, recorded_pid
+from persistence.embedded.places import Places
 
 ROOT: Final = Path(__file__).parents[2]
 QUICK: Final = {"fsync": "off"}
@@ -465,3 +468,20 @@ def test_client_programs_are_found() -> None:
     assert " 18." in shown.stdout
     with pytest.raises(EmbeddedError, match="no pg_nothing"):
         program("pg_nothing")
+
+
+@root_only
+def test_several_that_start_for_the_first_time_at_once_share_one_place(tmp_path: Path) -> None:
+    together = 8
+    for number in range(50):
+        directory, ready = tmp_path / str(number), threading.Barrier(together)
+
+        def find(directory: Path = directory, ready: threading.Barrier = ready) -> Path:
+            ready.wait()
+            return Places.of(directory).home
+
+        with ThreadPoolExecutor(together) as pool:
+            homes = {each.result() for each in [pool.submit(find) for _ in range(together)]}
+        (home,) = homes
+        assert (directory / "cluster").readlink() == home / "cluster"
+        home.rmdir()
