@@ -4,6 +4,9 @@ asyncpg's pool makes a task, a time limit and a hundred calls of each lending, w
 Whoever will soon want its connection again may leave it here in its own name: others get that one only when there is
 no other, so that nobody waits for a connection that nobody uses. Whoever only begins waits its turn before: to take
 from another what that must then have anew costs both more than to come one after the other.
+
+Who waits, waits here, and is handed what somebody else is done with: asyncpg's pool is asked for as many as it may
+have, and sees one again only when that is to be looked at.
 """
 
 import asyncio
@@ -54,8 +57,11 @@ class Connections:
         self._since: dict[Proxy, float] = {}
         self._idle: list[Proxy] = []
         self._kept: dict[object, tuple[Proxy, float]] = {}
+        # Those who need one now, and those who only begin.
+        self._waits: deque[asyncio.Future[Proxy | None]] = deque()
         self._turns: deque[asyncio.Future[Proxy | None]] = deque()
-        self._waiting = 0
+        # How many are being taken from asyncpg's pool.
+        self._coming = 0
         self._closing = False
         self._releasing: set[asyncio.Task[None]] = set()
 
@@ -83,7 +89,7 @@ class Connections:
             self._release(connection)
         self._idle.clear()
         self._kept.clear()
-        while self._handed_over(None):
+        while self._hand_over(None):
             pass
         try:
             await asyncio.wait_for(self._pool.close(), timeout=5)
@@ -100,28 +106,42 @@ class Connections:
 
     async def wait(self) -> "Proxy":
         """A connection that has to be waited for; raises what the driver raises, TimeoutError after ten seconds."""
-        self._waiting += 1
+        until = asyncio.get_running_loop().time() + ACQUIRE_SECONDS
+        while not self._room:
+            if (handed := await self._handed(self._waits, until)) is not None:
+                return handed
+            if asyncio.get_running_loop().time() >= until:
+                raise TimeoutError
+        self._coming += 1
         try:
             connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
-        finally:
-            self._waiting -= 1
+        except BaseException:
+            self._coming -= 1
+            self._hand_over(None)
+            raise
+        self._coming -= 1
         self._since[connection] = monotonic()
         return connection
 
     async def turn(self) -> "Proxy | None":
         """A connection that somebody else is done with; None if one can be had otherwise, or nobody is for a while."""
+        return await self._handed(self._turns, asyncio.get_running_loop().time() + TURN_SECONDS)
+
+    async def _handed(self, line: "deque[asyncio.Future[Proxy | None]]", until: float) -> "Proxy | None":
+        """What is handed to who waits in a line; None when it is late, or when there is room for another."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[Proxy | None] = loop.create_future()
         # Of those who have gone without one, none stays.
-        while self._turns and self._turns[0].done():
-            self._turns.popleft()
-        self._turns.append(turn)
-        late = loop.call_later(TURN_SECONDS, self._hand, turn, None)
+        while line and line[0].done():
+            line.popleft()
+        line.append(turn)
+        late = loop.call_at(until, self._hand, turn, None)
         try:
             connection = await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and (handed := turn.result()) is not None:
-                self.give_back(handed)
+            if turn.done() and not turn.cancelled():
+                # What was meant for this one is the next one's.
+                self._pass_on(turn.result())
             raise
         finally:
             late.cancel()
@@ -129,6 +149,12 @@ class Connections:
             self._release(connection)
             return None
         return connection
+
+    def _pass_on(self, handed: "Proxy | None") -> None:
+        if handed is None:
+            self._hand_over(None)
+        else:
+            self.give_back(handed)
 
     @staticmethod
     def _hand(turn: "asyncio.Future[Proxy | None]", connection: "Proxy | None") -> bool:
@@ -138,11 +164,12 @@ class Connections:
         turn.set_result(connection)
         return True
 
-    def _handed_over(self, connection: "Proxy | None") -> bool:
-        """Whether somebody has waited a turn for it, or for a place that has become free."""
-        while self._turns:
-            if self._hand(self._turns.popleft(), connection):
-                return True
+    def _hand_over(self, connection: "Proxy | None", *lines: "deque[asyncio.Future[Proxy | None]]") -> bool:
+        """Whether somebody has waited for it, or for a place that has become free: in these lines, or in any."""
+        for line in lines or (self._waits, self._turns):
+            while line:
+                if self._hand(line.popleft(), connection):
+                    return True
         return False
 
     def ready(self) -> "Proxy | None":
@@ -156,10 +183,12 @@ class Connections:
     @property
     def spare(self) -> bool:
         """Whether one can be had that nobody uses or will soon want again."""
-        if self._idle:
-            return True
-        coming = self._waiting + len(self._releasing)
-        return len(self._since) + coming < self._pool.get_max_size()
+        return bool(self._idle) or self._room
+
+    @property
+    def _room(self) -> bool:
+        """Whether asyncpg's pool has one at once, or makes one."""
+        return len(self._since) + self._coming + len(self._releasing) < self._pool.get_max_size()
 
     def _next(self) -> "Proxy | None":
         """One that is idle; at last one that is kept, if no other can be had without waiting."""
@@ -172,29 +201,22 @@ class Connections:
     def give_back(self, connection: "Proxy", *, sound: bool = True) -> None:
         """Let others have a connection; one that is not `sound`, after any failure, is looked at before."""
         now = monotonic()
-        if not sound or self._wanted or now - self._since[connection] > READY_SECONDS:
+        if not sound or self._closing or now - self._since[connection] > READY_SECONDS:
             self._release(connection)
-        elif not self._handed_over(connection):
+        elif not self._hand_over(connection):
             self._idle.append(connection)
         while self._kept and now - next(iter(self._kept.values()))[1] > KEPT_SECONDS:
             forgotten, _ = self._kept.pop(next(iter(self._kept)))
-            if self._wanted:
-                self._release(forgotten)
-            elif not self._handed_over(forgotten):
+            if not self._hand_over(forgotten):
                 self._idle.insert(0, forgotten)
         while self._idle and now - self._since[self._idle[0]] > READY_SECONDS:
             self._release(self._idle.pop(0))
 
-    @property
-    def _wanted(self) -> bool:
-        """Whether asyncpg's pool is waited for, by somebody or to be closed."""
-        return self._waiting > 0 or self._closing
-
     def keep(self, owner: object, connection: "Proxy") -> None:
         """Give a connection back that its owner will soon want again."""
-        if self._wanted:
+        if self._closing:
             self._release(connection)
-        else:
+        elif not self._hand_over(connection, self._waits):
             self._kept[owner] = connection, monotonic()
 
     def take(self, owner: object) -> "Proxy | None":
@@ -221,7 +243,7 @@ class Connections:
     def _freed(self, releasing: asyncio.Task[None]) -> None:
         """Let the next who waits a turn have another in the place of one that was released."""
         self._releasing.discard(releasing)
-        self._handed_over(None)
+        self._hand_over(None)
 
     async def _released(self, connection: "Proxy") -> None:
         try:
