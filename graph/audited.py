@@ -44,6 +44,7 @@ class AuditorReads(SchemaExtension):
         # Whose session has ended is answered by itself.
         viewer = await _viewer(context) if isinstance(context, Context) and context.signed_in else None
         if viewer is not None and viewer.role is Role.AUDITOR:
+            viewer = await context.certain()
             await context.services.doors.write(viewer, context.request_id, note, viewer, self._trace())
 
     def _trace(self) -> Trace:

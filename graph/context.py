@@ -208,7 +208,7 @@ class Context:
         self, verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call a verb as the viewer, in a transaction of its own."""
-        viewer = (await self.viewer()).changing
+        viewer = (await self.certain()).changing
         result = await self.services.doors.write(viewer, self.request_id, verb, viewer, *args, **kwargs)
         self._forget()
         return result
@@ -227,10 +227,40 @@ class Context:
         self, verb: Callable[Concatenate[Work, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call a verb as the viewer that changes what sign-in rests on, whose rows are open to it."""
-        viewer = (await self.viewer()).changing
+        viewer = (await self.certain()).changing
         result = await self.services.doors.identify(viewer, self.request_id, verb, viewer, *args, **kwargs)
         self._forget()
         return result
+
+    def assume(self) -> bool:
+        """Take the viewer for whom it was when its session was asked for last, if that is known; tells whether it is.
+
+        For what reads alone, and asks in the end whether it `stands`. The first reading asks the database.
+        """
+        if self._claims is None:
+            return False
+        now, session_id = self.now, self._claims.session_id
+        known = self._lane.known(session_id)
+        if known is None or self._is_due(known, now):
+            return False
+        self._lane.assume(session_id, now)
+        self._viewer = known
+        seen_by(known.user_id)
+        return True
+
+    async def stands(self) -> bool:
+        """Whether the viewer is whom it was taken for; if not, nothing that was read may be told."""
+        return await self._lane.stands()
+
+    async def certain(self) -> Viewer:
+        """The viewer, and no mere assumption: for what is more than to read. Raises Unauthenticated."""
+        await self._lane.ascertain()
+        return await self.viewer()
+
+    def _is_due(self, viewer: Viewer, now: datetime) -> bool:
+        """Whether the use of the viewer's session is to be noted once more."""
+        every = min(USE_NOTED, self.services.tokens.lives.idle / 10)
+        return viewer.last_used_at is not None and now - viewer.last_used_at >= every
 
     async def used(self) -> None:
         """Note that the viewer's session is in use, unless that was noted in the last minute; a mere event is no use.
@@ -242,10 +272,9 @@ class Context:
         now = self.now
         # Before anything else is asked, so that there is nobody to share it with.
         viewer = self._viewer = await self._ask(self._claims)
-        lives = self.services.tokens.lives
-        if viewer.last_used_at is not None and now - viewer.last_used_at >= min(USE_NOTED, lives.idle / 10):
-            read = self.services.doors.read
-            await read(None, Identities.note_use, viewer.session_id, now, now + lives.idle)
+        if self._is_due(viewer, now):
+            read, idle = self.services.doors.read, self.services.tokens.lives.idle
+            await read(None, Identities.note_use, viewer.session_id, now, now + idle)
 
     async def load(self, key: Any, load: Load, item: Any) -> Any:
         """One item out of a batch."""
@@ -363,21 +392,23 @@ class Contexts:
                 self._verified.popitem(last=False)
         return known
 
-    async def of_request(self, token: str | None, origin: Origin) -> Context:
+    async def of_request(self, token: str | None, origin: Origin, *, assuming: bool = False) -> Context:
         """The context; raises Unauthenticated for a token that is not, or no longer, good."""
         if token is None:
             return Context(self._services, origin, None)
         if is_key(token):
-            return await self._of_key(key_digest(token), origin)
+            return await self._of_key(key_digest(token), origin, assuming=assuming)
         known = self._read(token)
-        return await self._in_use(Context(self._services, origin, known.claims, caller=known.caller))
+        context = Context(self._services, origin, known.claims, caller=known.caller)
+        return context if assuming and context.assume() else await self._in_use(context)
 
-    async def _of_key(self, digest: str, origin: Origin) -> Context:
+    async def _of_key(self, digest: str, origin: Origin, *, assuming: bool) -> Context:
         """The context of a service account's key; raises Unauthenticated."""
         claims = await self._keys.claims(digest)
         renew = partial(self._keys.read, digest)
+        context = Context(self._services, origin, claims, renew, caller=Caller(Kind.KEY, digest))
         try:
-            return await self._in_use(Context(self._services, origin, claims, renew, caller=Caller(Kind.KEY, digest)))
+            return context if assuming and context.assume() else await self._in_use(context)
         except Unauthenticated:
             # Its row tells why it stands no longer, where that is not known by heart.
             await self._keys.read(digest)

@@ -131,12 +131,21 @@ class Lent:
     async def rows(self, statement: Statement | Executable, values: Mapping[str, Any]) -> Sequence[Record]:
         """Run a statement; raises Unavailable if the database is gone."""
         ready = statement if isinstance(statement, Statement) else compiled(statement)
-        self._observe(ready.text)
+        return await self.fetched(self.connection, ready.text, ready.arguments(values), ready.text)
+
+    async def fetched(
+        self, connection: "PoolConnectionProxy[Record]", text: str, arguments: Sequence[Any], shown: str
+    ) -> Sequence[Record]:
+        """Run a statement on a connection, `shown` to whoever watches."""
+        self._observe(shown)
         try:
-            with self._watch.statement(ready.text):
-                return await self.connection.fetch(ready.text, *ready.arguments(values))
+            with self._watch.statement(shown):
+                return await connection.fetch(text, *arguments)
         except _FAILURES as error:
             raise _in_our_words(error) from error
+
+    async def tell(self) -> None:
+        """See to it that the connection knows its viewer, for what goes past `rows`: here it does."""
 
     async def many(self, entity: type[E], statement: Statement | Executable, values: Mapping[str, Any]) -> list[E]:
         """All rows as entities."""
@@ -175,7 +184,8 @@ def _identifiers(ids: Sequence[Any]) -> str:
     return "{" + ",".join(map(str, ids)) + "}"
 
 
-def _told(viewer: Viewer | None, *, identity: bool) -> tuple[Any, ...]:
+def words_for(viewer: Viewer | None, *, identity: bool = False) -> tuple[Any, ...]:
+    """What `LEND` is given: the session, and what the policies are told."""
     if viewer is None:
         return None, "", "", "", "", "on" if identity else ""
     everything = "on" if viewer.sight is Sight.EVERYTHING else ""
@@ -270,7 +280,8 @@ class Database:
         finally:
             self._observers.remove(observer)
 
-    def _observe(self, text: str) -> None:
+    def observe(self, text: str) -> None:
+        """Tell a statement that runs."""
         for observer in self._observers:
             observer(text)
 
@@ -284,7 +295,7 @@ class Database:
 
     def lent(self, connection: "PoolConnectionProxy[Record]") -> Lent:
         """A connection that was told its viewer, as repositories take it."""
-        return Lent(connection, self._observe, self.watch)
+        return Lent(connection, self.observe, self.watch)
 
     def untold(self) -> Loan:
         """A connection for a vetted function that heeds no settings: those of whoever had it before still stand.
@@ -298,7 +309,7 @@ class Database:
     ) -> None:
         """Tell the database on a connection who the viewer is. Raises Unauthenticated if its session has ended."""
         try:
-            told = await connection.fetchrow(LEND, *_told(viewer, identity=identity))
+            told = await connection.fetchrow(LEND, *words_for(viewer, identity=identity))
         except _FAILURES as error:
             raise _in_our_words(error) from error
         if viewer is not None and not viewer.is_system and not (told and told[0]):

@@ -19,7 +19,7 @@ from persistence.bell import Bell
 from persistence.database import Database, Lent, faults, is_gone
 from persistence.identity import Identities
 from persistence.keyring import KeyRing
-from persistence.lanes import Lane
+from persistence.lanes import Lane, Seen
 from persistence.repository import Repository, repository_of
 from persistence.vault import Vault
 from persistence.work import Work
@@ -57,6 +57,7 @@ class Doors:
         self.clock = clock
         self._ids = ids
         self._ring = ring
+        self._seen = Seen()
 
     async def read(
         self,
@@ -71,7 +72,7 @@ class Doors:
 
     def lane(self) -> Lane:
         """For the readings of one operation, which follow each other closely."""
-        return Lane(self.database)
+        return Lane(self.database, self._seen)
 
     async def read_along(
         self,

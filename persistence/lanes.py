@@ -2,22 +2,39 @@
 
 Each round trip costs as much as a small statement. So whoever reads again finds its connection as it left it, unless
 others had to have it, and the first statement of all tells at once who the viewer is and whose rows it sees.
+
+Of a session that was asked for before, even that goes along with what is read first: the viewer is taken to be as it
+was (`Lane.assume`), and that statement reads nothing unless it still is. Whoever assumes must ask at the end whether it
+was so (`Lane.stands`), and answer anew if it was not.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from time import monotonic
-from typing import Final
+from typing import Any, Final, NoReturn, cast
 from uuid import UUID
 
+import asyncpg
+import msgspec
+from asyncpg import Record
+from asyncpg.pool import PoolConnectionProxy
+from sqlalchemy.sql.base import Executable
+
 from domain.access import NOBODY, SIGHT, Role, Sight, Viewer
-from persistence.database import Database, Lent
+from domain.errors import Unauthenticated
+from persistence.database import Database, Lent, words_for
 from persistence.identity.repository import viewer_in
-from persistence.sql import Statement
+from persistence.sql import Statement, compiled
 
 # For how long it is taken as told that the session stands.
 TOLD_SECONDS: Final = 0.1
+# Sessions that were asked for last.
+MOST_SEEN: Final = 4096
+# What `enter_as` raises if the viewer is not as it was told.
+CHANGED: Final = "ST001"
 
 
 def _texts(roles: Iterable[Role]) -> str:
@@ -44,12 +61,79 @@ select seen.*,
        end, false),
        set_config('steward.identity', '', false)
 from (
-    select told.*, told.role <> 'VIEWER' or told.team_id is not null as placed from viewer_of($1, $2) told
+    select told.*, told::text as said, told.role <> 'VIEWER' or told.team_id is not null as placed
+    from viewer_of($1, $2) told
 ) seen
 """,  # noqa: S608 - roles of our own
     ("session_id", "now"),
     {},
 )
+
+
+ENTER_AS: Final = "select enter_as($1, $2, $3, $4, $5, $6, $7)"
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A viewer, the words in which the database told of it, and those in which it is told of it."""
+
+    viewer: Viewer
+    said: str
+    words: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, rows: Sequence[Record]) -> "Told":
+        """What `ENTER` tells; raises Unauthenticated."""
+        viewer = viewer_in(rows)
+        return cls(viewer, rows[0]["said"], words_for(viewer)[1:5])
+
+
+class Seen:
+    """What was told of the sessions that were asked for last."""
+
+    def __init__(self) -> None:
+        self._told: OrderedDict[UUID, Told] = OrderedDict()
+
+    def get(self, session_id: UUID) -> Told | None:
+        """What was told of a session, if it is known."""
+        return self._told.get(session_id)
+
+    def keep(self, session_id: UUID, told_of: Told) -> None:
+        """Keep it in the place of what is known for the longest."""
+        self._told[session_id] = told_of
+        self._told.move_to_end(session_id)
+        if len(self._told) > MOST_SEEN:
+            self._told.popitem(last=False)
+
+    def forget(self, session_id: UUID) -> None:
+        """Whatever was told, it is so no longer."""
+        self._told.pop(session_id, None)
+
+
+@lru_cache(maxsize=2048)
+def entering(text: str, parameters: int) -> str | None:
+    """A statement with what tells the viewer before anything of it is read; none if it cannot be had so.
+
+    PostgreSQL looks at the condition once, and before all beneath it: that is a query of its own, which `offset 0`
+    keeps from becoming one with what is around it. What `enter_as` is given follows its own parameters.
+    """
+    lower = text.lower()
+    if not lower.lstrip().startswith(("select ", "select\n", "with ")) or "offset" in lower:
+        return None
+    places = ", ".join(f"${parameters + at}" for at in range(1, 8))
+    return f"select * from ({text} offset 0) data where (select enter_as({places}))"  # noqa: S608 - our own
+
+
+class Assumed(msgspec.Struct, frozen=True):
+    """Whom a session is taken to belong to, and at what moment."""
+
+    told: Told
+    session_id: UUID
+    now: datetime
+
+    @property
+    def words(self) -> tuple[Any, ...]:
+        """What `enter_as` is given."""
+        return (self.session_id, self.now, self.told.said, *self.told.words)
 
 
 class Lane:
@@ -59,23 +143,81 @@ class Lane:
     another would be taken from somebody who wants it again, and be told the viewer, only to wait for the same cores.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, seen: Seen) -> None:
         self.database = database
         self.reading = asyncio.Lock()
+        self._seen = seen
         # Whom the kept connection was told of, and when.
         self._told: Viewer | None = None
         self._told_at = 0.0
+        # Whom the viewer is taken to be until that is confirmed, and when.
+        self.assumed: Assumed | None = None
+        self._refuted = False
 
     async def viewer(self, session_id: UUID, now: datetime) -> Viewer:
         """Whoever a session belongs to, of whom the database is told; raises Unauthenticated if it has ended."""
         if self.reading.locked():
             # After a change the viewer is asked for anew, whatever still reads.
             async with self.database.untold() as lent:
-                return viewer_in(await lent.rows(ENTER, {"session_id": session_id, "now": now}))
+                return await self._asked(lent, session_id, now)
         async with Lending(self, None, None) as lent:
-            viewer = viewer_in(await lent.rows(ENTER, {"session_id": session_id, "now": now}))
+            viewer = await self._asked(lent, session_id, now)
             self.told(viewer)
             return viewer
+
+    async def _asked(self, lent: Lent, session_id: UUID, now: datetime) -> Viewer:
+        try:
+            found = Told.of(await lent.rows(ENTER, {"session_id": session_id, "now": now}))
+        except Unauthenticated:
+            self._seen.forget(session_id)
+            raise
+        self._seen.keep(session_id, found)
+        return found.viewer
+
+    def known(self, session_id: UUID) -> Viewer | None:
+        """Whom a session belonged to when that was asked last, if it was."""
+        found = self._seen.get(session_id)
+        return found.viewer if found else None
+
+    def assume(self, session_id: UUID, now: datetime) -> None:
+        """Take a session that is `known` to belong to the same viewer as then; the first reading of all asks."""
+        found = self._seen.get(session_id)
+        if found is not None:
+            self.assumed = Assumed(found, session_id, now)
+
+    def entered(self, assumed: Assumed) -> None:
+        """The viewer is whom it was taken for, and the lane's connection was told of it."""
+        self.assumed = None
+        self.told(assumed.told.viewer)
+
+    def refute(self, assumed: Assumed) -> NoReturn:
+        """The viewer is not whom it was taken for. Raises Unauthenticated: nothing of this operation may be told."""
+        self._seen.forget(assumed.session_id)
+        self._refuted = True
+        raise Unauthenticated("The session is not what it was.", reason="REVOKED")
+
+    async def stands(self) -> bool:
+        """Whether all was read as whoever the session belongs to; asks now if nothing was read."""
+        if self.assumed is not None and not self._refuted:
+            try:
+                await self.ascertain()
+            except Unauthenticated:
+                return False
+        return not self._refuted
+
+    async def ascertain(self) -> None:
+        """Ask whether the viewer is whom it is taken for; raises Unauthenticated if not."""
+        assumed = self.assumed
+        if assumed is None:
+            return
+        if not self.reading.locked():
+            async with Lending(self, assumed.told.viewer, None) as lent:
+                await lent.tell()
+            return
+        async with self.database.untold() as lent:
+            if await self._asked(lent, assumed.session_id, assumed.now) != assumed.told.viewer:
+                self.refute(assumed)
+        self.assumed = None
 
     def lend(self, viewer: Viewer, columns: frozenset[str] | None = None) -> "Lending":
         """A connection that sees what the viewer sees, of rows these columns. Raises as `Database.lend` does."""
@@ -93,6 +235,54 @@ class Lane:
     def close(self) -> None:
         """Give back what is kept; whoever reads later begins anew."""
         self.database.leave(self)
+
+
+class Untold:
+    """Stands for a connection that is not told of who reads: whoever had it before could read on it."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Nothing; raises RuntimeError."""
+        raise RuntimeError(f"{name} was asked of a connection before its viewer was told")
+
+
+UNTOLD: Final = Untold()
+
+
+class Entering(Lent):
+    """A connection whose first statement tells the viewer, and reads nothing unless it is whom it is taken for."""
+
+    def __init__(self, lane: Lane, assumed: Assumed, connection: "PoolConnectionProxy[Record]") -> None:
+        database = lane.database
+        super().__init__(cast("PoolConnectionProxy[Record]", UNTOLD), database.observe, database.watch)
+        self._lane = lane
+        self._assumed = assumed
+        self._entering: PoolConnectionProxy[Record] | None = connection
+
+    async def rows(self, statement: Statement | Executable, values: Mapping[str, Any]) -> Sequence[Record]:
+        """Run a statement, the first of all with what tells the viewer. Raises Unauthenticated and Unavailable."""
+        ready = statement if isinstance(statement, Statement) else compiled(statement)
+        text = entering(ready.text, len(ready.names)) if self._entering else None
+        if text is None:
+            await self.tell()
+            return await super().rows(ready, values)
+        return await self._enter(text, [*ready.arguments(values), *self._assumed.words], ready.text)
+
+    async def tell(self) -> None:
+        """Tell the viewer by a statement of its own. Raises Unauthenticated and Unavailable."""
+        if self._entering is not None:
+            await self._enter(ENTER_AS, self._assumed.words, ENTER_AS)
+
+    async def _enter(self, text: str, arguments: Sequence[Any], shown: str) -> Sequence[Record]:
+        connection = cast("PoolConnectionProxy[Record]", self._entering)
+        try:
+            rows = await self.fetched(connection, text, arguments, shown)
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == CHANGED:
+                self._lane.refute(self._assumed)
+            raise
+        self.connection, self._entering = connection, None
+        self._lane.entered(self._assumed)
+        return rows
 
 
 class Lending:
@@ -119,22 +309,30 @@ class Lending:
                 lane.reading.release()
                 self._own = False
             # The first of all, which asks who the viewer is, begins when others have come to an end.
-            self._connection = kept or await lane.database.acquire(in_turn=self._viewer is None)
+            begins = self._viewer is None or (self._own and lane.assumed is not None)
+            self._connection = kept or await lane.database.acquire(in_turn=begins)
         except BaseException:
             if self._own:
                 lane.reading.release()
             raise
+        lent = await self._told(kept is not None)
+        lent.columns = self._columns
+        return lent
+
+    async def _told(self, kept: bool) -> Lent:
+        lane, viewer = self._lane, self._viewer
+        if viewer is None or (kept and lane.knows(viewer)):
+            return lane.database.lent(self._connection)
+        if self._own and (assumed := lane.assumed) is not None:
+            return Entering(lane, assumed, self._connection)
         try:
-            if self._viewer is not None and (kept is None or not lane.knows(self._viewer)):
-                await lane.database.tell(self._connection, self._viewer)
-                if self._own:
-                    lane.told(self._viewer)
+            await lane.database.tell(self._connection, viewer)
         except BaseException:
             self._end(sound=False)
             raise
-        lent = lane.database.lent(self._connection)
-        lent.columns = self._columns
-        return lent
+        if self._own:
+            lane.told(viewer)
+        return lane.database.lent(self._connection)
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Keep the lane's for what follows, or give it back."""

@@ -230,6 +230,7 @@ class Valuations(Repository):
         What is stored and what is calculated must be of the same ledger: between two statements it could grow.
         """
         with faults():
+            await self.lent.tell()
             async with self.lent.connection.transaction(isolation="repeatable_read", readonly=True):
                 return await self.charted(viewer, keys, days)
 

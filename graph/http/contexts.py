@@ -35,6 +35,12 @@ class Context(Protocol):
     async def used(self) -> None:
         """Note that the session is in use; called for each operation on a socket. Raises Unauthenticated."""
 
+    async def stands(self) -> bool:
+        """Whether the viewer is whom it was taken for, where that was assumed; if not, nothing may be told.
+
+        Raises Unavailable if nobody can tell.
+        """
+
     def done(self) -> None:
         """Called when the operation is over: what is kept for its next reading is others' now."""
 
@@ -51,8 +57,11 @@ class Context(Protocol):
 class Contexts(Protocol):
     """Makes contexts from credentials."""
 
-    async def of_request(self, token: str | None, origin: Origin) -> Context:
+    async def of_request(self, token: str | None, origin: Origin, *, assuming: bool = False) -> Context:
         """The context of a request, a socket or an event stream.
+
+        With `assuming` it may take the viewer for whom it was when its session was asked for last: for what reads
+        alone, and asks before it answers whether the context `stands`.
 
         No token gives the anonymous context, so that signing in is possible. Raises Unauthenticated, with the
         reason INVALID, EXPIRED or REVOKED, for a token that is no good; Unavailable if nobody can tell.

@@ -167,7 +167,8 @@ class Endpoint(GraphQL[Any, None]):
         check_site(request, self.allowed_origins)
         operation = await read_operation(request, self.limits, self.persisted)
         token = request.counted_by or bearer(request.header(b"authorization"))
-        context = await self._context(token, origin_of(request.scope), operation)
+        assuming = media != STREAM and self.schema.only_reads(operation.query, operation.name)
+        context = await self._context(token, origin_of(request.scope), operation, assuming=assuming)
         allowed = CHANGING if request.method == "POST" else READING
         if media == STREAM:
             try:
@@ -177,11 +178,19 @@ class Endpoint(GraphQL[Any, None]):
                 context.done()
                 raise
         with self.observer.operation():
-            return await self._execute(request, operation, context, allowed, media)
+            result = await self._execute(request, operation, context, allowed)
+            if result is None:
+                context = await self._context(token, origin_of(request.scope), operation)
+                result = await self._execute(request, operation, context, allowed)
+            answer = respond(result, media)
+            await compress(answer, request.header(b"accept-encoding"))
+            return answer
 
-    async def _context(self, token: str | None, origin: Origin, operation: Operation) -> Context:
+    async def _context(
+        self, token: str | None, origin: Origin, operation: Operation, *, assuming: bool = False
+    ) -> Context:
         try:
-            return await self.contexts.of_request(token, origin)
+            return await self.contexts.of_request(token, origin, assuming=assuming)
         except Unauthenticated as fault:
             if fault.reason == "EXPIRED" and self.renews(operation.query):
                 return await self.contexts.of_request(None, origin)
@@ -190,8 +199,9 @@ class Endpoint(GraphQL[Any, None]):
             raise
 
     async def _execute(
-        self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType], media: str
-    ) -> Response:
+        self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType]
+    ) -> ExecutionResult | None:
+        """The result; none if the viewer is not whom it was taken for."""
         try:
             result = await self.schema.execute(
                 operation.query,
@@ -201,17 +211,15 @@ class Endpoint(GraphQL[Any, None]):
                 allowed_operation_types=allowed,
                 operation_extensions=operation.extensions,
             )
+            return result if await context.stands() else None
         except InvalidOperationTypeError as error:
             fault = fault_of(GraphQLError("", original_error=error))
             mutation = error.operation_type is OperationType.MUTATION
             raise Refused(405 if mutation else 400, fault, {"Allow": "POST"} if mutation else None) from error
         except (CannotGetOperationTypeError, MissingQueryError) as error:
-            result = ExecutionResult(None, [self._unforeseen(request, error)])
+            return ExecutionResult(None, [self._unforeseen(request, error)])
         finally:
             context.done()
-        answer = respond(result, media)
-        await compress(answer, request.header(b"accept-encoding"))
-        return answer
 
     async def _stream(
         self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType]

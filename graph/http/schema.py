@@ -169,6 +169,12 @@ class Schema(StrawberrySchema):
         stock = SchemaExtension
         return all(kind.on_parse is stock.on_parse and kind.on_validate is stock.on_validate for kind in others)
 
+    def only_reads(self, query: str, name: str | None) -> bool:
+        """Whether an operation is known to be a query."""
+        document = self.documents.get(query)
+        operation = document.operation(name) if document else None
+        return operation is not None and operation.type is OperationType.QUERY
+
     async def execute(  # noqa: PLR0917 - Strawberry's signature
         self,
         query: str | None,

@@ -87,6 +87,9 @@ class TestContext:
     async def used(self) -> None:
         pass
 
+    async def stands(self) -> bool:
+        return True
+
     def done(self) -> None:
         pass
 
@@ -108,7 +111,7 @@ class Sessions:
         self.down = False
         self.broken = False
 
-    async def of_request(self, token: str | None, origin: Origin) -> TestContext:
+    async def of_request(self, token: str | None, origin: Origin, *, assuming: bool = False) -> TestContext:  # noqa: ARG002 - nothing is kept
         if self.down:
             raise Unavailable(retry_after=7)
         if self.broken:

@@ -43,7 +43,7 @@ async def test_whoever_enters_sees_what_a_lending_lets_it_see(stage: Stage, firm
     database, now = stage.services.doors.database, datetime.now(UTC)
     seen = set()
     for person in firm.people.values():
-        lane = Lane(database)
+        lane = stage.services.doors.lane()
         viewer = await lane.viewer(person.user.session.id, now)
         assert viewer == await stage.services.doors.viewer(person.user.session.id, now)
         async with lane.lend(viewer) as lent:

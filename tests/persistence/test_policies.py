@@ -63,6 +63,7 @@ VETTED: Final[Mapping[str, str]] = {
     "forget_sign_ins": "As forget_expired.",
     "forget_steps": "Deletes the steps of an answer that is there.",
     "forget_windows": "As forget_expired.",
+    "enter_as": "Tells the policies a viewer, if its session is still what it was said to be.",
     "give_back_to_window": "Counts requests under a key.",
     "is_retried": "Tells who has signed in whether a run was tried again.",
     "note_use": "Notes that a session is in use.",
