@@ -38,6 +38,11 @@ class AuditorReads(SchemaExtension):
     It stands before parsing, so that what fails later, in whatever way, is noted too.
     """
 
+    @staticmethod
+    def passes(context: Context) -> bool:
+        """Whether it is certain that no AUDITOR asks in this context."""
+        return not context.signed_in or context.role not in {None, Role.AUDITOR}
+
     async def on_operation(self) -> None:  # type: ignore[override] # a coroutine may stand in for a generator
         """Note the operation before it runs."""
         context = self.execution_context.context

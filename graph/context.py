@@ -13,7 +13,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar
 import msgspec
 import strawberry
 
-from domain.access import Viewer
+from domain.access import Role, Viewer
 from domain.errors import Forbidden, Unauthenticated, Unavailable
 from domain.identity import Admissions, Claims, Passwords, Tokens, session_topic
 from domain.orders.terms import ApprovalLimits
@@ -114,6 +114,11 @@ class Context:
     def signed_in(self) -> bool:
         """Whether a valid access token came with the request."""
         return self._claims is not None
+
+    @property
+    def role(self) -> Role | None:
+        """The viewer's role, where it has been asked for already."""
+        return self._viewer.role if self._viewer else None
 
     @property
     def now(self) -> datetime:

@@ -53,7 +53,11 @@ class Running:
     @property
     def asked(self) -> bool:
         """Whether an operation was asked for, well-formed or not."""
-        return self.execution is not None
+        return self.execution is not None or self._defined is not None
+
+    def runs(self, defined: OperationDefinitionNode) -> None:
+        """Note the operation that is executed, where that is known from the first."""
+        self._defined = defined
 
     @property
     def operation(self) -> str | None:
@@ -64,7 +68,7 @@ class Running:
     @property
     def kind(self) -> str:
         """Query, mutation or subscription; `unknown` for what cannot be read."""
-        if self._kind is None and (found := self._definition()) is not None:
+        if self._kind is None and (found := self._defined or self._definition()) is not None:
             self._kind = found.operation.value
         return self._kind or "unknown"
 

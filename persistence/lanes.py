@@ -315,11 +315,11 @@ class Lending:
             if self._own:
                 lane.reading.release()
             raise
-        lent = await self._told(kept is not None)
+        lent = await self._told(kept=kept is not None)
         lent.columns = self._columns
         return lent
 
-    async def _told(self, kept: bool) -> Lent:
+    async def _told(self, *, kept: bool) -> Lent:
         lane, viewer = self._lane, self._viewer
         if viewer is None or (kept and lane.knows(viewer)):
             return lane.database.lent(self._connection)

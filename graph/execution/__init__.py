@@ -11,9 +11,9 @@ turns them into the answer (`leaves`: scalars), and `places` tells errors where 
 alone is answered by `introspection`.
 """
 
-from graph.execution.documents import Document, Documents, digest_of
+from graph.execution.documents import Document, Documents, Operation, digest_of
 from graph.execution.events import Rendering
-from graph.execution.extension import Asked, PlannedExecution
+from graph.execution.extension import Asked, PlannedExecution, executed
 from graph.execution.run import Planned
 from graph.execution.subject import Host
 
@@ -22,8 +22,10 @@ __all__ = [
     "Document",
     "Documents",
     "Host",
+    "Operation",
     "Planned",
     "PlannedExecution",
     "Rendering",
     "digest_of",
+    "executed",
 ]

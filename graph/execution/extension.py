@@ -34,6 +34,14 @@ class Asked(ExecutionContext):
         self.graphql_document = document.node
 
 
+async def executed(operation: Operation, given: dict[str, Any], context: Any, root: Any = None) -> ExecutionResult:
+    """The result of an operation that is certain to be planned (`Operation.is_planned`)."""
+    variables = operation.variables.coerced(given)
+    if isinstance(variables, list):
+        return ExecutionResult(None, variables)
+    return await Run(operation.subject, variables, context, root).result(operation.plan(variables))
+
+
 class PlannedExecution(SchemaExtension):
     """Runs operations by their plans; stands last, for whatever may refuse an operation must come before.
 

@@ -83,6 +83,7 @@ class Endpoint(GraphQL[Any, None]):
             allowed_origins=allowed_origins,
         )
         self.disclosure = schema.disclosure
+        self.known = schema.known
         self.persisted = Persisted(schema.documents, trusted or {}, trusted_only=trusted_only)
         self.contexts = contexts
         self.page = page
@@ -167,7 +168,8 @@ class Endpoint(GraphQL[Any, None]):
         check_site(request, self.allowed_origins)
         operation = await read_operation(request, self.limits, self.persisted)
         token = request.counted_by or bearer(request.header(b"authorization"))
-        assuming = media != STREAM and self.schema.only_reads(operation.query, operation.name)
+        known = self.known(operation.query, operation.name) if media != STREAM else None
+        assuming = known is not None and known.type is OperationType.QUERY
         context = await self._context(token, origin_of(request.scope), operation, assuming=assuming)
         allowed = CHANGING if request.method == "POST" else READING
         if media == STREAM:
@@ -179,7 +181,8 @@ class Endpoint(GraphQL[Any, None]):
                 raise
         with self.observer.operation():
             result = await self._execute(request, operation, context, allowed)
-            if result is None:
+            while result is None:
+                # Asked, and not assumed; and once more if the session changes again meanwhile.
                 context = await self._context(token, origin_of(request.scope), operation)
                 result = await self._execute(request, operation, context, allowed)
             answer = respond(result, media)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from graphql import OperationType
@@ -35,8 +36,7 @@ class Metering(SchemaExtension):
         """Price and charge before anything runs; raises TooComplex or RateLimited."""
         context = self.execution_context
         self.priced = priced = self._price()
-        if priced.estimate > self.most:
-            raise too_dear(priced.estimate, self.most)
+        check_price(priced, self.most)
         meter = self._meter()
         if meter is None:
             yield
@@ -87,13 +87,18 @@ class Metering(SchemaExtension):
         return meter
 
     def _cost(self, actual: int, bill: Bill) -> dict[str, Any]:
-        standing = bill.standing
-        return {
-            "requested": self.priced.estimate if self.priced else actual,
-            "actual": actual,
-            "remaining": standing.remaining,
-            "resetAt": stamp(standing.resets_at),
-        }
+        return told_cost(self.priced.estimate if self.priced else actual, actual, bill)
+
+
+def told_cost(requested: int, actual: int, bill: Bill) -> dict[str, Any]:
+    """What an answer says of its cost."""
+    standing = bill.standing
+    return {
+        "requested": requested,
+        "actual": actual,
+        "remaining": standing.remaining,
+        "resetAt": stamp(standing.resets_at),
+    }
 
 
 class EventToll:
@@ -121,9 +126,17 @@ class EventToll:
         return await self._metering.charge(self._meter, points)
 
 
+# Of a budget's window there is one for many requests.
+@lru_cache(maxsize=256)
 def stamp(moment: datetime) -> str:
     """A moment in UTC, to the second."""
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def check_price(priced: Priced, most: int) -> None:
+    """Refuse what costs more than any operation may; raises TooComplex."""
+    if priced.estimate > most:
+        raise too_dear(priced.estimate, most)
 
 
 def too_dear(requested: int, most: int) -> TooComplex:

@@ -1,6 +1,6 @@
 """Strawberry's schema, with the errors, limits and operations of this endpoint."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, cast
 
@@ -20,15 +20,19 @@ from domain.clock import system_clock
 from graph.cost import Weights
 from graph.disclosure import DISCREET, Disclosure
 from graph.errors import answered
-from graph.execution import Asked, Documents, Host, PlannedExecution, Rendering
+from graph.execution import Asked, Documents, Host, Operation, PlannedExecution, Rendering, executed
 from graph.fanout import Feed
 from graph.http.document import DocumentChecks, Rules
 from graph.http.hooks import Hooks
 from graph.http.live import Event, Live
-from graph.http.metering import Metering
+from graph.http.metering import Metering, actual_cost, check_price, told_cost
+from graph.http.meters import Meter
 from graph.http.timing import Timing
 from graph.limits import Limits
 from graph.running import running
+
+# Tells whether an extension has nothing to do with what is asked in a context.
+Passing = Callable[[Any], bool]
 
 
 class OneOperation(Asked):
@@ -97,13 +101,6 @@ async def _alone(feed: Feed) -> AsyncIterator[Feed]:
     yield feed
 
 
-def _answer(asked: OneOperation) -> ExecutionResult:
-    """The answer as Strawberry has it."""
-    if asked.result is None:
-        raise RuntimeError("what is certain to be planned has not run")
-    return ExecutionResult(asked.result.data, asked.result.errors)
-
-
 class Schema(StrawberrySchema):
     """A schema whose errors are coded and masked, whose documents are bounded, and which runs one operation.
 
@@ -118,7 +115,7 @@ class Schema(StrawberrySchema):
         subscription: type | None = None,
         *,
         types: Iterable[type | StrawberryType] = (),
-        extensions: Iterable[type[SchemaExtension] | Callable[[], SchemaExtension]] = (),
+        extensions: Sequence[type[SchemaExtension] | Callable[[], SchemaExtension]] = (),
         config: StrawberryConfig | None = None,
         scalar_overrides: Mapping[object, type | ScalarWrapper | ScalarDefinition] | None = None,
         limits: Limits | None = None,
@@ -126,8 +123,10 @@ class Schema(StrawberrySchema):
         planned: bool = True,
     ) -> None:
         self.disclosure = disclosure
-        self._planned = planned
-        limits = limits or Limits()
+        self.limits = limits = limits or Limits()
+        # Those of an application tell by themselves what they let pass.
+        self._passing: list[Passing] = [each.passes for each in extensions if hasattr(each, "passes")]
+        self._straight = planned and not disclosure.debug and len(self._passing) == len(extensions)
         self.rules = rules = Rules(limits, disclosure.introspection)
         plans = (PlannedExecution,) if planned else ()
         told = (Timing,) if disclosure.debug else ()
@@ -162,18 +161,10 @@ class Schema(StrawberrySchema):
         """Extensions for one operation, made anew."""
         return [make() for make in self.extensions]
 
-    @cached_property
-    def _checks_alone(self) -> bool:
-        """Whether parsing and validating concern nobody but our own checks, which know the documents that passed."""
-        others = {type(each) for each in self.get_extensions()} - {DocumentChecks}
-        stock = SchemaExtension
-        return all(kind.on_parse is stock.on_parse and kind.on_validate is stock.on_validate for kind in others)
-
-    def only_reads(self, query: str, name: str | None) -> bool:
-        """Whether an operation is known to be a query."""
-        document = self.documents.get(query)
-        operation = document.operation(name) if document else None
-        return operation is not None and operation.type is OperationType.QUERY
+    def known(self, query: str | None, name: str | None) -> Operation | None:
+        """An operation of a document that was found valid before; none if it is not known."""
+        document = self.documents.get(query) if query else None
+        return document.operation(name) if document else None
 
     async def execute(  # noqa: PLR0917 - Strawberry's signature
         self,
@@ -185,55 +176,56 @@ class Schema(StrawberrySchema):
         allowed_operation_types: Iterable[OperationType] | None = None,
         operation_extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult:
-        """The answer to a query or a mutation.
-
-        A document that has passed its checks needs no more of them, and a plan nothing of what graphql-core is made
-        ready with. Such an operation goes straight to its execution; everything else, whatever may not run among it,
-        goes Strawberry's own way. Extensions may refuse an operation, but not exchange it for another.
-        """
-        document = self.documents.get(query) if query and self._planned and self._checks_alone else None
-        operation = document.operation(operation_name) if document else None
+        """The answer to a query or a mutation, straight if it can be had so, else Strawberry's own way."""
+        operation = self.known(query, operation_name)
+        given = variable_values or {}
         allowed = DEFAULT_ALLOWED_OPERATION_TYPES if allowed_operation_types is None else allowed_operation_types
-        if not operation or operation.type not in allowed or not operation.is_planned(variable_values or {}):
-            return await super().execute(
-                query,
-                variable_values,
-                context_value,
-                root_value,
-                operation_name,
-                allowed_operation_types,
-                operation_extensions,
-            )
-        asked = self._create_execution_context(
-            query, allowed, variable_values, context_value, root_value, operation_name, operation_extensions
+        if operation and operation.type in allowed and self.is_straight(operation, given, context_value):
+            return await self.straight(operation, given, context_value)
+        return await super().execute(
+            query,
+            variable_values,
+            context_value,
+            root_value,
+            operation_name,
+            allowed_operation_types,
+            operation_extensions,
         )
-        asked.know(operation.document)
-        extensions = self.get_extensions()
-        for extension in extensions:
-            extension.execution_context = asked
-        return await self._executed(asked, self.create_extensions_runner(asked, extensions))
 
-    async def _executed(self, asked: OneOperation, hooks: Hooks) -> ExecutionResult:
-        """The answer of a planned operation: what extensions do, and what is done with errors, is as with Strawberry.
+    def is_straight(self, operation: Operation, given: dict[str, Any], context: Any) -> bool:
+        """Whether an operation may be executed `straight`: it is planned, and no extension has anything to do with it.
 
-        Errors are coded before the extensions around the execution see it end.
+        Those that every operation has are done by that itself, but for what is told to developers.
         """
-        try:
-            async with hooks.operation(), hooks.executing():
-                answer = _answer(asked)
-                self._note(answer.errors, asked)
-        except Exception as error:  # noqa: BLE001 - of extensions, which may refuse the operation
-            failed = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
-            answer = PreExecutionError(None, [failed])
-            self._note(answer.errors, asked)
-        answer.extensions = await hooks.get_extensions_results(asked)
-        asked.result = answer
-        return answer
+        if not self._straight or not operation.is_planned(given):
+            return False
+        return all(passes(context) for passes in self._passing)
 
-    def _note(self, errors: list[GraphQLError] | None, asked: OneOperation) -> None:
-        if errors:
-            asked.pre_execution_errors = errors
-            self._process_errors(errors, asked)
+    async def straight(self, operation: Operation, given: dict[str, Any], context: Any) -> ExecutionResult:
+        """The answer to an operation that needs no more checks, and nothing that graphql-core is made ready with.
+
+        It is priced, charged and settled as by `Metering`, and answered as by `PlannedExecution`.
+        """
+        if (now := running()) is not None:
+            now.runs(operation.subject.operation)
+        meter: Meter | None = context.meter
+        try:
+            priced = operation.price(given)
+            check_price(priced, self.limits.cost)
+            bill = await meter.charge(priced.estimate, priced.by_address) if meter else None
+            result = await executed(operation, given, context)
+            extensions = {}
+            if bill is not None:
+                actual = actual_cost(priced, result)
+                await bill.settle(actual)
+                extensions["cost"] = told_cost(priced.estimate, actual, bill)
+            if result.errors:
+                self._code(result.errors, context)
+            return ExecutionResult(result.data, result.errors, extensions)
+        except Exception as error:  # noqa: BLE001 - of the meter, which may refuse the operation
+            errors = [error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)]
+            self._code(errors, context)
+            return PreExecutionError(None, errors)
 
     def create_extensions_runner(self, execution_context: ExecutionContext, extensions: list[SchemaExtension]) -> Hooks:
         """What runs the extensions' hooks."""
@@ -241,7 +233,9 @@ class Schema(StrawberrySchema):
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Code, mask and log; Strawberry answers with the very list that it shows here, of streams too."""
-        context = execution_context.context if execution_context else None
+        self._code(errors, execution_context.context if execution_context else None)
+
+    def _code(self, errors: list[GraphQLError], context: Any) -> None:
         errors[:] = answered(errors, getattr(context, "request_id", ""), system_clock(), self.disclosure)
 
     def _create_execution_context(  # noqa: PLR0917 - Strawberry's signature
