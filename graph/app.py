@@ -11,7 +11,6 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -29,6 +28,7 @@ from domain.orders.terms import ApprovalLimits
 from domain.providers import opening as providers
 from domain.transactions import LargeAmounts
 from graph import manifest
+from graph.api import Api, is_program
 from graph.audit_csv import AuditCsv
 from graph.context import Contexts, Services
 from graph.graphiql import DemoSignIn, Explorer, Operation, operations
@@ -187,9 +187,9 @@ def make_app(
     app = Starlette(routes=routes, middleware=_around(settings, services), lifespan=lifespan)
     app.state.health = health
     # Around all of it, for Starlette answers what failed outside of any middleware.
-    api = ServerErrorMiddleware(Observing(endpoint, services.observer))
-    straight = Straight(api, app.build_middleware_stack())
-    app.middleware_stack = SafeAnswers(straight, always_tls=_always_tls(settings))
+    always_tls = _always_tls(settings)
+    safe = SafeAnswers(app.build_middleware_stack(), always_tls=always_tls)
+    app.middleware_stack = Straight(Api(endpoint, services.observer, always_tls=always_tls), safe)
     return app
 
 
@@ -206,9 +206,7 @@ class Straight:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve the application, or its API alone."""
-        post = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/graphql"
-        straight = post and b"origin" not in dict(scope["headers"])
-        return (self._api if straight else self._app)(scope, receive, send)
+        return (self._api if is_program(scope) else self._app)(scope, receive, send)
 
 
 def _trusted(settings: Settings, schema: Schema) -> Mapping[str, str]:

@@ -6,11 +6,12 @@ All loggers go the same way, those of libraries too: whoever logs uses the stand
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, TextIO
+from time import time
+from typing import Any, Final, TextIO, cast
 
 import orjson
 
@@ -64,6 +65,24 @@ def set_up(form: LogFormat, level: LogLevel, stream: TextIO | None = None) -> lo
     return handler
 
 
+def log_info(logger: logging.Logger, message: str, facts: dict[str, Any]) -> None:
+    """Log a message as `logger.info(message, extra=facts)` does, where that is what each request does.
+
+    The library makes a record of it, and asks each logger above and each handler what they think of that: four fifths
+    of what a line costs. So where our own handler is all there is, the line goes straight to it.
+    """
+    handlers = logging.getLogger().handlers
+    ours = handlers[0] if len(handlers) == 1 else None
+    if (
+        type(ours) is _Together
+        and not (logger.handlers or logger.filters or ours.filters)
+        and ours.level <= logging.INFO
+    ):
+        ours.take(logger.name, message, facts)
+    else:
+        logger.info(message, extra=facts)
+
+
 class _Together(logging.StreamHandler[TextIO]):
     """Writes the lines of a moment at once: to write each by itself costs as much as to read a row.
 
@@ -79,23 +98,38 @@ class _Together(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         """Make the line now, for it tells of what runs now."""
         try:
-            self._lines.append(self.format(record) + self.terminator)
-            loop = _loop()
-            if record.levelno >= logging.WARNING or loop is None:
-                self.flush()
-            elif self._due is not loop:
-                # Never cancelled: a timer is its loop's own, and whoever writes may be in another thread.
-                self._due = loop
-                loop.call_later(MOMENT, self._moment, record)
+            self._add(self.format(record), at_once=record.levelno >= logging.WARNING)
         except Exception:  # noqa: BLE001 - as the library's own handlers do: no line of a log may fail what logs it
             self.handleError(record)
 
-    def _moment(self, record: logging.LogRecord) -> None:
+    def take(self, logger: str, message: str, facts: Mapping[str, Any]) -> None:
+        """Make a line at level INFO of these facts, without a record."""
+        try:
+            with self.lock or nullcontext():
+                lines = cast("_Lines", self.formatter)
+                self._add(lines.line(time(), "info", logger, message, facts), at_once=False)
+        except Exception:  # noqa: BLE001 - as above
+            self._failed(logger)
+
+    def _add(self, line: str, *, at_once: bool) -> None:
+        self._lines.append(line + self.terminator)
+        loop = _loop()
+        if at_once or loop is None:
+            self.flush()
+        elif self._due is not loop:
+            # Never cancelled: a timer is its loop's own, and whoever writes may be in another thread.
+            self._due = loop
+            loop.call_later(MOMENT, self._moment)
+
+    def _moment(self) -> None:
         self._due = None
         try:
             self.flush()
         except Exception:  # noqa: BLE001 - as above
-            self.handleError(record)
+            self._failed(__name__)
+
+    def _failed(self, logger: str) -> None:
+        self.handleError(logging.LogRecord(logger, logging.INFO, "", 0, "a line of the log", (), None))
 
     def flush(self) -> None:
         """Write what there is."""
@@ -127,17 +161,23 @@ class _Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line; what the record itself says counts more than what surrounds it."""
-        event: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")[:-6] + "Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **(now.told() if (now := running()) is not None else {}),
-            **{name: value for name, value in vars(record).items() if name not in _STANDARD},
-        }
+        facts = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             # Without the values of local variables: they are clients' data.
-            event["exception"] = self.formatException(record.exc_info)
+            facts["exception"] = self.formatException(record.exc_info)
+        return self.line(record.created, record.levelname.lower(), record.name, record.getMessage(), facts)
+
+    def line(self, moment: float, level: str, logger: str, message: str, facts: Mapping[str, Any]) -> str:
+        """The line of a message and its facts; `moment` is in seconds since 1970."""
+        event: dict[str, Any] = {
+            "time": datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")[:-6] + "Z",
+            "level": level,
+            "logger": logger,
+            "message": message,
+        }
+        if (now := running()) is not None:
+            event |= now.told()
+        event |= facts
         return self._render(masked_event(event))
 
 

@@ -1,7 +1,7 @@
 """Watching what the server does: each request, operation, statement and job is counted, logged and traced here."""
 
 import logging
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any, Final, Self
@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graph.http.request_id import request_id
+from graph.logs import log_info
 from graph.metrics import Metrics
 from graph.running import Running, current, running
 from graph.traces import Traces
@@ -39,18 +40,12 @@ class Observer(Watch):
         """How long somebody has waited for a connection of the pool."""
         self.metrics.pool_wait.observe(seconds)
 
-    async def request(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """An HTTP request, to the last byte of its answer."""
-        made = Running(request_id(scope))
-
-        def sending(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.start":
-                made.status = message["status"]
-            return send(message)
-
+    async def request(self, scope: Scope, serve: Callable[[Running], Awaitable[None]]) -> None:
+        """An HTTP request, to the last byte of its answer; whoever serves it notes the status."""
+        made, method = Running(request_id(scope)), scope["method"]
         with current(made), self.traces.request(scope, made.request_id) as span:
             try:
-                await app(scope, receive, sending)
+                await serve(made)
             except Exception:
                 # What nobody caught is answered further out.
                 made.status = made.status or FAILED
@@ -58,9 +53,9 @@ class Observer(Watch):
             finally:
                 seconds = made.seconds
                 span.set_attribute("http.response.status_code", made.status or 0)
-                self.metrics.answered(scope["method"], made, seconds)
+                self.metrics.answered(method, made, seconds)
                 if made.asked or (made.status or FIRST_ERROR) >= FIRST_ERROR:
-                    log_access(made, seconds, method=scope["method"], status=made.status)
+                    log_access(made, seconds, method, made.status)
                 made.end()
 
     @contextmanager
@@ -148,20 +143,39 @@ class Attempted:
         self.outcome = "failed"
 
 
-def log_access(made: Running, seconds: float, **more: Any) -> None:
+def noting(running: Running, send: Send) -> Send:
+    """A `send` that notes the status of what it sends."""
+
+    def sending(message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            running.status = message["status"]
+        return send(message)
+
+    return sending
+
+
+def log_access(made: Running, seconds: float, method: str | None = None, status: int | None = None) -> None:
     """The one line of an operation, or of a request that was turned away: never its variables or its text."""
     if not access.isEnabledFor(logging.INFO):
         return
-    told: dict[str, Any] = {**more, "codes": made.codes or None, "ms": round(seconds * 1000, 1)}
-    if asked := made.asked:
-        kind = made.kind
-        told |= {"type": kind, "statements": made.statements, "cost": made.cost}
-        if kind == "subscription":
-            told["events"] = made.results
-    access.info(
-        "operation" if asked else "request",
-        extra={key: value for key, value in told.items() if value is not None},
-    )
+    told: dict[str, Any] = {}
+    if method is not None:
+        told["method"] = method
+    if status is not None:
+        told["status"] = status
+    if made.codes:
+        told["codes"] = made.codes
+    told["ms"] = round(seconds * 1000, 1)
+    if not made.asked:
+        log_info(access, "request", told)
+        return
+    told["type"] = kind = made.kind
+    told["statements"] = made.statements
+    if made.cost is not None:
+        told["cost"] = made.cost
+    if kind == "subscription":
+        told["events"] = made.results
+    log_info(access, "operation", told)
 
 
 class Observing:
@@ -174,7 +188,7 @@ class Observing:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve, and watch."""
         if scope["type"] == "http":
-            return self._observer.request(self._app, scope, receive, send)
+            return self._observer.request(scope, lambda running: self._app(scope, receive, noting(running, send)))
         if scope["type"] == "websocket":
             return self._socket(scope, receive, send)
         return self._app(scope, receive, send)

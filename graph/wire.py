@@ -1,11 +1,16 @@
-"""HTTP as it comes from the wire: uvicorn waits for a request's head for ever, and takes one of any size."""
+"""HTTP as it comes from the wire, and goes there.
+
+uvicorn waits for a request's head for ever, and takes one of any size. An answer it takes in pieces, whose headers it
+checks and writes one by one; one that is ready as a whole is written at once here.
+"""
 
 from asyncio import TimerHandle, Transport
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from graph.http.headers import SAFE
+from graph.http.headers import SAFE, block
 
 # Longer than what the slowest honest client needs; balancers and browsers open connections ahead of use.
 HEAD_SECONDS: Final = 30.0
@@ -22,6 +27,8 @@ class Wire(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._waiting: TimerHandle | None = None
+        # Whether the head of a request has begun and not ended, and how much has come since.
+        self._heading = False
         self._size = 0
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn has it
@@ -41,21 +48,25 @@ class Wire(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """Begin to wait for the rest of a head; between two requests uvicorn itself waits."""
+        """The head of a request begins; between two requests uvicorn itself waits."""
         super().on_message_begin()
+        self._come()
+        self._heading = True
         self._size = 0
-        self._wait()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head has not ended by now; the parser keeps a header of any length until it ends."""
         super().data_received(data)
-        if self._waiting is not None:
+        if self._heading:
+            if self._waiting is None:
+                self._wait()
             self._size += len(data)
             if self._size > self.head_bytes and not self.transport.is_closing():
                 self.send_400_response("The head of the request is too large.")
 
     def on_headers_complete(self) -> None:
         """The head has come."""
+        self._heading = False
         self._come()
         super().on_headers_complete()
 
@@ -72,3 +83,24 @@ class Wire(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.write(TOO_SLOW)
             self.transport.close()
+
+
+def written(send: Send, status: int, head: bytes, body: bytes) -> bool:
+    """Write a whole answer at once, if `send` is uvicorn's own; else false, and nothing is written.
+
+    `head` are its headers as they go out, its length among them. What waits, or ends with its connection, is left to
+    uvicorn.
+    """
+    cycle = getattr(send, "__self__", None)
+    if type(cycle) is not RequestResponseCycle or cycle.response_started or cycle.flow.write_paused:
+        return False
+    if cycle.disconnected:
+        return True
+    if not cycle.keep_alive:
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"".join((STATUS_LINE[status], block(tuple(cycle.default_headers)), head, b"\r\n", body)))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True

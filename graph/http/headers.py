@@ -1,6 +1,7 @@
 """Headers that every answer carries."""
 
 from collections.abc import Awaitable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,7 +36,15 @@ SAFE: Final[Sequence[Pair]] = encoded(SAFETY)
 # No cache may keep clients' data.
 NOT_KEPT: Final[Sequence[Pair]] = [*SAFE, (b"cache-control", b"no-store")]
 # A year; not for subdomains, for those of the firm's domain are not ours to bind.
-ONLY_TLS: Final[Sequence[Pair]] = [*SAFE, (b"strict-transport-security", b"max-age=31536000")]
+STRICT: Final[Pair] = (b"strict-transport-security", b"max-age=31536000")
+ONLY_TLS: Final[Sequence[Pair]] = [*SAFE, STRICT]
+
+
+# uvicorn's own change each second.
+@lru_cache(maxsize=64)
+def block(pairs: tuple[Pair, ...]) -> bytes:
+    """Headers as they go over the wire."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in pairs)
 
 
 def completed(message: Message, *more: Pair) -> Message:
@@ -58,6 +67,11 @@ def guarded(send: Send, scope: Scope) -> Send:
     return wrapped
 
 
+def is_encrypted(scope: Scope, *, always: bool) -> bool:
+    """Whether a connection is encrypted, by us or by a proxy that is believed, or `always` is."""
+    return always or scope.get("scheme") in {"https", "wss"}
+
+
 class SafeAnswers:
     """Adds the headers to whatever an application answers: to its files, redirects and failures too.
 
@@ -74,8 +88,7 @@ class SafeAnswers:
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        encrypted = self.always_tls or scope.get("scheme") in {"https", "wss"}
-        more = ONLY_TLS if encrypted else SAFE
+        more = ONLY_TLS if is_encrypted(scope, always=self.always_tls) else SAFE
 
         def wrapped(message: Message) -> Awaitable[None]:
             return send(completed(message, *more) if message["type"] in STARTS else message)
