@@ -23,7 +23,7 @@ from domain.service_accounts import is_key, key_digest
 from domain.transactions import LargeAmounts
 from domain.work import Work
 from graph.fanout import Fanout
-from graph.http.meters import Standing
+from graph.http.meters import Admitted
 from graph.keys import KnownKeys
 from graph.loading import Load, Loader
 from graph.observing import Observer
@@ -359,7 +359,7 @@ class Contexts:
         self._keys = KnownKeys(services.doors)
         self._verified: OrderedDict[bytes, Verified] = OrderedDict()
 
-    async def admit(self, token: str | None, origin: Origin) -> Standing:
+    async def admit(self, token: str | None, origin: Origin) -> Admitted:
         """Count a request to whom its token names, else to its address, before the database is asked of anything.
 
         Raises RateLimited, and Unauthenticated for what has not the form of the key it claims to be. Any other token
@@ -374,12 +374,13 @@ class Contexts:
                 # It has not even the form of a key, and is counted all the same.
                 await self.failed(origin)
                 raise
-            return await rates.request(Caller(Kind.KEY, digest))
+            return Admitted(await rates.request(Caller(Kind.KEY, digest)))
         try:
-            caller = self._read(token).caller if token else Caller.at(origin.address)
+            verified = self._read(token) if token else None
         except Unauthenticated:
-            caller = Caller.at(origin.address)
-        return await rates.request(caller)
+            verified = None
+        caller = verified.caller if verified else Caller.at(origin.address)
+        return Admitted(await rates.request(caller), verified)
 
     async def failed(self, origin: Origin) -> None:
         """Count a token that was none to the address."""
@@ -397,13 +398,15 @@ class Contexts:
                 self._verified.popitem(last=False)
         return known
 
-    async def of_request(self, token: str | None, origin: Origin, *, assuming: bool = False) -> Context:
+    async def of_request(
+        self, token: str | None, origin: Origin, *, found: object = None, assuming: bool = False
+    ) -> Context:
         """The context; raises Unauthenticated for a token that is not, or no longer, good."""
         if token is None:
             return Context(self._services, origin, None)
         if is_key(token):
             return await self._of_key(key_digest(token), origin, assuming=assuming)
-        known = self._read(token)
+        known = found if isinstance(found, Verified) else self._read(token)
         context = Context(self._services, origin, known.claims, caller=known.caller)
         return context if assuming and context.assume() else await self._in_use(context)
 

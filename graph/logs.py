@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from time import time
 from typing import Any, Final, TextIO, cast
 
 import orjson
 
-from graph.masking import masked_event
+from graph.masking import masked, masked_event
 from graph.running import running
 
 # Libraries that tell of each request or step; their warnings are heard.
@@ -65,22 +66,20 @@ def set_up(form: LogFormat, level: LogLevel, stream: TextIO | None = None) -> lo
     return handler
 
 
-def log_info(logger: logging.Logger, message: str, facts: dict[str, Any]) -> None:
-    """Log a message as `logger.info(message, extra=facts)` does, where that is what each request does.
+def log_info(logger: logging.Logger, message: str, facts: Mapping[str, Any], measured: Mapping[str, float]) -> None:
+    """Log a message as `logger.info(message, extra={**facts, **measured})` does, where that is what each request does.
 
     The library makes a record of it, and asks each logger above and each handler what they think of that: four fifths
-    of what a line costs. So where our own handler is all there is, the line goes straight to it.
+    of what a line costs. So where our own handler is all there is, the line goes straight to it. `facts` are hashable,
+    and many lines' the same.
     """
     handlers = logging.getLogger().handlers
     ours = handlers[0] if len(handlers) == 1 else None
-    if (
-        type(ours) is _Together
-        and not (logger.handlers or logger.filters or ours.filters)
-        and ours.level <= logging.INFO
-    ):
-        ours.take(logger.name, message, facts)
+    plain = not (logger.handlers or logger.filters)
+    if plain and type(ours) is _Together and not ours.filters and ours.level <= logging.INFO:
+        ours.take(logger.name, message, facts, measured)
     else:
-        logger.info(message, extra=facts)
+        logger.info(message, extra={**facts, **measured})
 
 
 class _Together(logging.StreamHandler[TextIO]):
@@ -102,12 +101,12 @@ class _Together(logging.StreamHandler[TextIO]):
         except Exception:  # noqa: BLE001 - as the library's own handlers do: no line of a log may fail what logs it
             self.handleError(record)
 
-    def take(self, logger: str, message: str, facts: Mapping[str, Any]) -> None:
+    def take(self, logger: str, message: str, facts: Mapping[str, Any], measured: Mapping[str, float]) -> None:
         """Make a line at level INFO of these facts, without a record."""
         try:
+            line = cast("_Lines", self.formatter).quick(time(), logger, message, facts, measured)
             with self.lock or nullcontext():
-                lines = cast("_Lines", self.formatter)
-                self._add(lines.line(time(), "info", logger, message, facts), at_once=False)
+                self._add(line, at_once=False)
         except Exception:  # noqa: BLE001 - as above
             self._failed(logger)
 
@@ -167,10 +166,22 @@ class _Lines(logging.Formatter):
             facts["exception"] = self.formatException(record.exc_info)
         return self.line(record.created, record.levelname.lower(), record.name, record.getMessage(), facts)
 
+    def quick(
+        self, moment: float, logger: str, message: str, facts: Mapping[str, Any], measured: Mapping[str, float]
+    ) -> str:
+        """As `line`, at level INFO; what is the same in many lines is rendered and masked once for all."""
+        now = running()
+        if self._render is not _as_json or now is None:
+            return self.line(moment, "info", logger, message, {**facts, **measured})
+        said = now.told()
+        request = masked(said.pop("request_id"))
+        same = _same((("level", "info"), ("logger", logger), ("message", message), *said.items(), *facts.items()))
+        return orjson.dumps({"time": _stamp(moment), "request_id": request, **measured})[:-1].decode() + same
+
     def line(self, moment: float, level: str, logger: str, message: str, facts: Mapping[str, Any]) -> str:
         """The line of a message and its facts; `moment` is in seconds since 1970."""
         event: dict[str, Any] = {
-            "time": datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")[:-6] + "Z",
+            "time": _stamp(moment),
             "level": level,
             "logger": logger,
             "message": message,
@@ -179,6 +190,22 @@ class _Lines(logging.Formatter):
             event |= now.told()
         event |= facts
         return self._render(masked_event(event))
+
+
+def _stamp(moment: float) -> str:
+    second, part = divmod(int(moment * 1_000_000), 1_000_000)
+    return f"{_second(second)}.{part:06d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds")[:-6]
+
+
+@lru_cache(maxsize=1024)
+def _same(facts: tuple[tuple[str, Any], ...]) -> str:
+    """The end of a line, from the comma on."""
+    return "," + _as_json(masked_event(dict(facts)))[1:]
 
 
 def _as_json(event: dict[str, Any]) -> str:

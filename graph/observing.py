@@ -163,19 +163,16 @@ def log_access(made: Running, seconds: float, method: str | None = None, status:
         told["method"] = method
     if status is not None:
         told["status"] = status
+    if asked := made.asked:
+        told["type"] = kind = made.kind
+        told["statements"] = made.statements
+        if made.cost is not None:
+            told["cost"] = made.cost
+        if kind == "subscription":
+            told["events"] = made.results
     if made.codes:
-        told["codes"] = made.codes
-    told["ms"] = round(seconds * 1000, 1)
-    if not made.asked:
-        log_info(access, "request", told)
-        return
-    told["type"] = kind = made.kind
-    told["statements"] = made.statements
-    if made.cost is not None:
-        told["cost"] = made.cost
-    if kind == "subscription":
-        told["events"] = made.results
-    log_info(access, "operation", told)
+        told["codes"] = tuple(made.codes)
+    log_info(access, "operation" if asked else "request", told, {"ms": round(seconds * 1000, 1)})
 
 
 class Observing:

@@ -112,7 +112,7 @@ class Rates:
     async def request(self, caller: Caller) -> Standing:
         """Count a request; raises RateLimited, which says how long to wait."""
         budget = self._budgets(caller).requests
-        window = await self._windows.take(budget.key_of(caller.key), budget.most, budget.seconds, 1)
+        window = await self._taken(budget, caller, 1)
         standing = self._standing(budget.most, window)
         if not window.taken:
             raise OverLimit(f"Too many requests: {budget.most} a minute are answered.", standing)
@@ -135,7 +135,7 @@ class Rates:
         if points > budget.most:
             issue = f"requested {points} points, limit {budget.most} a minute"
             raise TooComplex(f"The operation costs too much: {issue}.", (("cost", issue),))
-        window = await self._windows.take(budget.key_of(caller.key), budget.most, budget.seconds, points)
+        window = await self._taken(budget, caller, points)
         if not window.taken:
             standing = self._standing(budget.most, window)
             raise OverLimit(
@@ -162,6 +162,11 @@ class Rates:
     def standing_of(self, caller: Caller, window: Window) -> Standing:
         """What is left of the points."""
         return self._standing(self._budgets(caller).cost.most, window)
+
+    async def _taken(self, budget: Budget, caller: Caller, amount: int) -> Window:
+        most, seconds, key = budget.most, budget.seconds, budget.key_of(caller.key)
+        at_once = self._windows.take_at_once(key, most, seconds, amount)
+        return at_once or await self._windows.take(key, most, seconds, amount)
 
     def _budgets(self, caller: Caller) -> Budgets:
         return self._anonymous if caller.kind is Kind.ADDRESS else self._signed_in

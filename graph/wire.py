@@ -1,13 +1,14 @@
 """HTTP as it comes from the wire, and goes there.
 
 uvicorn waits for a request's head for ever, and takes one of any size. An answer it takes in pieces, whose headers it
-checks and writes one by one; one that is ready as a whole is written at once here.
+checks and writes one by one; one that is ready as a whole is written at once here. So is a body read at once that has
+come with its head.
 """
 
 from asyncio import TimerHandle, Transport
 from typing import Any, Final
 
-from starlette.types import Send
+from starlette.types import Receive, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from graph.http.headers import SAFE, block
@@ -83,6 +84,18 @@ class Wire(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.write(TOO_SLOW)
             self.transport.close()
+
+
+def come(receive: Receive) -> bytes | None:
+    """The body of a request that has come as a whole, if `receive` is uvicorn's own; none if more is to come.
+
+    It is nobody's afterwards, as if it had been received.
+    """
+    cycle = getattr(receive, "__self__", None)
+    if type(cycle) is not RequestResponseCycle or cycle.more_body or cycle.disconnected or cycle.response_complete:
+        return None
+    body, cycle.body = bytes(cycle.body), bytearray()
+    return body
 
 
 def written(send: Send, status: int, head: bytes, body: bytes) -> bool:

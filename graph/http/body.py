@@ -7,10 +7,15 @@ from starlette.requests import ClientDisconnect
 from domain.errors import Invalid
 from graph.http.received import Received
 from graph.http.refused import Refused
+from graph.wire import come
 
 
 async def read_body(request: Received, most: int, seconds: float) -> bytes:
     """The whole body; refused with 413 as soon as it is known to be larger, chunked or not, with 408 if it is slow."""
+    if (body := come(request.receive)) is not None:
+        if len(body) > most:
+            raise _too_large(most)
+        return body
     try:
         async with asyncio.timeout(seconds):
             return await _read(request, most)

@@ -57,11 +57,13 @@ class Context(Protocol):
 class Contexts(Protocol):
     """Makes contexts from credentials."""
 
-    async def of_request(self, token: str | None, origin: Origin, *, assuming: bool = False) -> Context:
+    async def of_request(
+        self, token: str | None, origin: Origin, *, found: object = None, assuming: bool = False
+    ) -> Context:
         """The context of a request, a socket or an event stream.
 
-        With `assuming` it may take the viewer for whom it was when its session was asked for last: for what reads
-        alone, and asks before it answers whether the context `stands`.
+        `found` is what the gate has found of the token. With `assuming` it may take the viewer for whom it was when its
+        session was asked for last: for what reads alone, and asks before it answers whether the context `stands`.
 
         No token gives the anonymous context, so that signing in is possible. Raises Unauthenticated, with the
         reason INVALID, EXPIRED or REVOKED, for a token that is no good; Unavailable if nobody can tell.

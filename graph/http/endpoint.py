@@ -17,7 +17,6 @@ from strawberry.types.graphql import OperationType
 
 from domain.clock import system_clock
 from domain.errors import Unauthenticated
-from domain.origin import Origin
 from graph.errors import fault_of, formatted, unforeseen
 from graph.http.accept import ANSWERS, GRAPHQL, JSON, OFFERED, STREAM, chosen, names
 from graph.http.bounds import HttpLimits
@@ -83,7 +82,7 @@ class Endpoint(GraphQL[Any, None]):
             allowed_origins=allowed_origins,
         )
         self.disclosure = schema.disclosure
-        self.known = schema.known
+        self.straight, self.is_straight = schema.straight, schema.is_straight
         self.persisted = Persisted(schema.documents, trusted or {}, trusted_only=trusted_only)
         self.contexts = contexts
         self.page = page
@@ -133,7 +132,8 @@ class Endpoint(GraphQL[Any, None]):
             return
         request.counted_by = for_counting(request.header(b"authorization"))
         try:
-            note(request.scope, await self.gate.admit(request.counted_by, origin))
+            standing, request.found = await self.gate.admit(request.counted_by, origin)
+            note(request.scope, standing)
         except OverLimit as fault:
             note(request.scope, fault.standing)
             raise
@@ -144,7 +144,7 @@ class Endpoint(GraphQL[Any, None]):
         try:
             if request.method != "OPTIONS":
                 await self._enter(request, held)
-            if plain := await self._plain(request):
+            if request.method != "POST" and (plain := await self._plain(request)):
                 return plain
             media = chosen(request.accept, ANSWERS if request.method == "HEAD" else OFFERED)
             return await self._perform(request, media, held)
@@ -160,7 +160,7 @@ class Endpoint(GraphQL[Any, None]):
         """The answer to what asks for no operation; none if it asks for one."""
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=ALLOW)
-        if request.method not in {"GET", "HEAD", "POST"}:
+        if request.method not in {"GET", "HEAD"}:
             raise Refused.of(405, "", "The endpoint takes GET and POST.", **ALLOW)
         return await self.page(Request(request.scope, request.receive)) if self.page and _wants_page(request) else None
 
@@ -168,9 +168,9 @@ class Endpoint(GraphQL[Any, None]):
         check_site(request, self.allowed_origins)
         operation = await read_operation(request, self.limits, self.persisted)
         token = request.counted_by or bearer(request.header(b"authorization"))
-        known = self.known(operation.query, operation.name) if media != STREAM else None
-        assuming = known is not None and known.type is OperationType.QUERY
-        context = await self._context(token, origin_of(request.scope), operation, assuming=assuming)
+        known = operation.known
+        assuming = known is not None and known.type is OperationType.QUERY and media != STREAM
+        context = await self._context(request, token, operation, assuming=assuming)
         allowed = CHANGING if request.method == "POST" else READING
         if media == STREAM:
             try:
@@ -183,17 +183,18 @@ class Endpoint(GraphQL[Any, None]):
             result = await self._execute(request, operation, context, allowed)
             while result is None:
                 # Asked, and not assumed; and once more if the session changes again meanwhile.
-                context = await self._context(token, origin_of(request.scope), operation)
+                context = await self._context(request, token, operation)
                 result = await self._execute(request, operation, context, allowed)
             answer = respond(result, media)
             await compress(answer, request.header(b"accept-encoding"))
             return answer
 
     async def _context(
-        self, token: str | None, origin: Origin, operation: Operation, *, assuming: bool = False
+        self, request: Received, token: str | None, operation: Operation, *, assuming: bool = False
     ) -> Context:
+        origin = origin_of(request.scope)
         try:
-            return await self.contexts.of_request(token, origin, assuming=assuming)
+            return await self.contexts.of_request(token, origin, found=request.found, assuming=assuming)
         except Unauthenticated as fault:
             if fault.reason == "EXPIRED" and self.renews(operation.query):
                 return await self.contexts.of_request(None, origin)
@@ -205,7 +206,11 @@ class Endpoint(GraphQL[Any, None]):
         self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType]
     ) -> ExecutionResult | None:
         """The result; none if the viewer is not whom it was taken for."""
+        known, given = operation.known, operation.variables or {}
         try:
+            if known is not None and known.type in allowed and self.is_straight(known, given, context):
+                result = await self.straight(known, given, context)
+                return result if await context.stands() else None
             result = await self.schema.execute(
                 operation.query,
                 variable_values=operation.variables,

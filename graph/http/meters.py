@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, MutableMapping
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -76,10 +76,17 @@ class Meter(Protocol):
         """What charges points without waiting."""
 
 
+class Admitted(NamedTuple):
+    """A request that was counted: what is left, and what was found of its token, for who makes its context."""
+
+    standing: Standing
+    found: object = None
+
+
 class Gate(Protocol):
     """Counts requests before anything is read of them."""
 
-    async def admit(self, token: str | None, origin: Origin) -> Standing:
+    async def admit(self, token: str | None, origin: Origin) -> Admitted:
         """Count a request to whom its token names, else to its address. Raises RateLimited."""
 
     async def failed(self, origin: Origin) -> None:

@@ -27,7 +27,7 @@ class Persisted:
     """The documents that need not be sent. With `trusted_only` no others are taken."""
 
     def __init__(self, documents: Documents, trusted: Mapping[str, str], *, trusted_only: bool) -> None:
-        self._documents = documents
+        self.documents = documents
         self._named_so = trusted
         self._trusted = {digest_of(text): text for text in trusted.values()}
         self._trusted_only = trusted_only
@@ -48,7 +48,7 @@ class Persisted:
     def _named(self, field: str, name: str, given: str | None) -> str:
         digest = name.removeprefix(HASH_OF)
         if given is None:
-            known = self._named_so.get(name) or self._trusted.get(digest) or self._documents.text_of(digest)
+            known = self._named_so.get(name) or self._trusted.get(digest) or self.documents.text_of(digest)
             if known is None:
                 raise PersistedQueryNotFound
             return known

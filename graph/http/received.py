@@ -17,6 +17,8 @@ class Received:
         self._first: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         # The token by which it was counted, if it came with one.
         self.counted_by: str | None = None
+        # What was found of that.
+        self.found: object = None
 
     def header(self, name: bytes) -> str | None:
         """The first header of a name, in small letters; none if there is none."""

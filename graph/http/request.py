@@ -5,6 +5,7 @@ from typing import Any, Self
 import msgspec
 
 from domain.errors import Forbidden, Invalid
+from graph.execution import Operation as Known
 from graph.http.accept import JSON
 from graph.http.body import read_body
 from graph.http.bounds import HttpLimits
@@ -15,12 +16,13 @@ from graph.http.values import check_document, check_values, decode_json
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """What a client asks to have executed; the same over all transports."""
+    """What a client asks to have executed; the same over all transports. `known` if its document was found valid."""
 
     query: str
     variables: dict[str, Any] | None
     name: str | None
     extensions: dict[str, Any] | None
+    known: Known | None = None
 
     @classmethod
     def of(cls, data: object, persisted: Persisted) -> Self:
@@ -45,15 +47,18 @@ class Operation(msgspec.Struct, frozen=True):
         text = persisted.text(data)
         if text is None:
             raise Invalid.of("query", "A document is missing.")
-        return cls(text, variables, name or None, extensions)
+        document = persisted.documents.get(text)
+        known = document.operation(name or None) if document else None
+        return cls(text, variables, name or None, extensions, known)
 
     def check(self) -> None:
         """Refuse text and numbers that no field could take. Raises Invalid naming the variables."""
-        if not self.query.strip():
-            raise Invalid.of("query", "A document is missing.")
-        check_document(self.query)
-        if self.name:
-            check_document(self.name)
+        if self.known is None:
+            if not self.query.strip():
+                raise Invalid.of("query", "A document is missing.")
+            check_document(self.query)
+            if self.name:
+                check_document(self.name)
         if self.variables:
             check_values(self.variables)
 

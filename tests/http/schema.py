@@ -111,7 +111,14 @@ class Sessions:
         self.down = False
         self.broken = False
 
-    async def of_request(self, token: str | None, origin: Origin, *, assuming: bool = False) -> TestContext:  # noqa: ARG002 - nothing is kept
+    async def of_request(
+        self,
+        token: str | None,
+        origin: Origin,
+        *,
+        found: object = None,  # noqa: ARG002 - nothing is kept
+        assuming: bool = False,  # noqa: ARG002 - as above
+    ) -> TestContext:
         if self.down:
             raise Unavailable(retry_after=7)
         if self.broken:
