@@ -181,7 +181,7 @@ class Schema(StrawberrySchema):
         given = variable_values or {}
         allowed = DEFAULT_ALLOWED_OPERATION_TYPES if allowed_operation_types is None else allowed_operation_types
         if operation and operation.type in allowed and self.is_straight(operation, given, context_value):
-            return await self.straight(operation, given, context_value)
+            return await self.straight(operation, given, context_value, root_value)
         return await super().execute(
             query,
             variable_values,
@@ -201,19 +201,21 @@ class Schema(StrawberrySchema):
             return False
         return all(passes(context) for passes in self._passing)
 
-    async def straight(self, operation: Operation, given: dict[str, Any], context: Any) -> ExecutionResult:
+    async def straight(
+        self, operation: Operation, given: dict[str, Any], context: Any, root: Any = None
+    ) -> ExecutionResult:
         """The answer to an operation that needs no more checks, and nothing that graphql-core is made ready with.
 
         It is priced, charged and settled as by `Metering`, and answered as by `PlannedExecution`.
         """
         if (now := running()) is not None:
             now.runs(operation.subject.operation)
-        meter: Meter | None = context.meter
+        meter: Meter | None = getattr(context, "meter", None)
         try:
             priced = operation.price(given)
             check_price(priced, self.limits.cost)
             bill = await meter.charge(priced.estimate, priced.by_address) if meter else None
-            result = await executed(operation, given, context)
+            result = await executed(operation, given, context, root)
             extensions = {}
             if bill is not None:
                 actual = actual_cost(priced, result)

@@ -69,6 +69,14 @@ class Watching(SchemaExtension):
         return result and [error.extensions and error.extensions["code"] for error in result.errors or ()]
 
 
+class Letting(Watching):
+    """The same, which has nothing to do with what is asked in a context that says so."""
+
+    @staticmethod
+    def passes(context: Any) -> bool:
+        return context is None or bool(context.get("let"))
+
+
 class Parsing(SchemaExtension):
     async def on_parse(self) -> AsyncIterator[None]:
         SAID.append("parse")
@@ -86,11 +94,11 @@ def nothing_said() -> None:
     SAID.clear()
 
 
-async def told(schema: Schema, document: str, **given: Any) -> tuple[Any, list[Any]]:
+async def told(schema: Schema, document: str, context: Any = None, **given: Any) -> tuple[Any, list[Any]]:
     """What an operation is answered with, or raises, and what is said meanwhile."""
     SAID.clear()
     try:
-        result = await schema.execute(document, context_value={}, **given)
+        result = await schema.execute(document, context_value=context or {}, **given)
     except Exception as error:  # noqa: BLE001 - compared
         return repr(error), [*SAID]
     errors = [(error.message, error.path) for error in result.errors or ()]
@@ -117,8 +125,11 @@ async def told(schema: Schema, document: str, **given: Any) -> tuple[Any, list[A
         ("{ nothing }", {}),
     ],
 )
-async def test_a_known_document_is_answered_as_it_was(document: str, given: dict[str, Any]) -> None:
-    schema = Schema(Query, Mutation, extensions=[Watching])
+@pytest.mark.parametrize("extensions", [[], [Watching], [Letting]])
+async def test_a_known_document_is_answered_as_it_was(
+    document: str, given: dict[str, Any], extensions: list[type[SchemaExtension]]
+) -> None:
+    schema = Schema(Query, Mutation, extensions=extensions)
     unknown = await told(schema, document, **given)
     assert await told(schema, document, **given) == unknown
 
@@ -135,13 +146,26 @@ async def test_what_may_not_run_is_refused_once_it_is_known() -> None:
 
 
 async def test_a_known_document_needs_nothing_of_strawberrys_flow(monkeypatch: pytest.MonkeyPatch) -> None:
-    schema = Schema(Query, Mutation, extensions=[Watching])
     documents = ("{ fine }", "mutation { change }", "query ($n: Boolean!) { fine @skip(if: $n) }")
-    for document in documents:
-        await schema.execute(document, {"n": True})
-    monkeypatch.setattr(StrawberrySchema, "execute", None)
-    for document in documents:
-        assert (await schema.execute(document, {"n": True})).errors is None
+    for extensions in ([], [Letting]):
+        schema = Schema(Query, Mutation, extensions=extensions)
+        for document in documents:
+            await schema.execute(document, {"n": True})
+        with monkeypatch.context() as patch:
+            patch.setattr(StrawberrySchema, "execute", None)
+            for document in documents:
+                assert (await schema.execute(document, {"n": True})).errors is None
+
+
+async def test_an_extension_is_asked_unless_it_has_nothing_to_do_with_a_context() -> None:
+    schema = Schema(Query, Mutation, extensions=[Letting])
+    asked = await told(schema, "{ fine }")
+    assert await told(schema, "{ fine }") == asked
+    assert len(asked[1]) > 1
+    assert (await told(schema, "{ fine }", {"let": True}))[1] == ["fine"]
+    schema = Schema(Query, Mutation, extensions=[Letting, Watching])
+    await told(schema, "{ fine }", {"let": True})
+    assert len((await told(schema, "{ fine }", {"let": True}))[1]) > 1
 
 
 @pytest.mark.parametrize(("extension", "said"), [(Parsing, "parse"), (Validating, "validate")])
