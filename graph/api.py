@@ -29,7 +29,7 @@ def is_program(scope: Scope) -> bool:
     """Whether a request is a program's to the API: no page, no file, and from no other site."""
     if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != PATH:
         return False
-    return all(name != b"origin" for name, _ in scope["headers"])
+    return b"origin" not in dict(scope["headers"])
 
 
 class Api:

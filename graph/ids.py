@@ -1,5 +1,6 @@
 """Ids as clients see them: typed, readable, opaque; and as the domain takes them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -52,6 +53,7 @@ PREFIXES: Final[Mapping[type[Entity], str]] = {
     Unit: "unit",
     User: "user",
 }
+DIGITS: Final = re.compile("[0-9a-f]{32}")
 ENTITIES: Final[Mapping[str, type[Entity]]] = {prefix: entity for entity, prefix in PREFIXES.items()}
 
 
@@ -74,14 +76,10 @@ def ids_of(entities: Sequence[Any]) -> list[str]:
 def split(text: str, field: str) -> tuple[str, UUID]:
     """Prefix and key of any id; raises Invalid, naming the field, for what `encode` would not have made."""
     prefix, _, digits = text.rpartition("_")
-    try:
-        row_id = UUID(hex=digits)
-    except ValueError as error:
-        raise Invalid.of(field, "is not an id") from error
     # An id that does not re-encode to itself would put one row into a client's cache under two ids.
-    if prefix not in ENTITIES or encode(prefix, row_id) != text:
+    if prefix not in ENTITIES or not DIGITS.fullmatch(digits):
         raise Invalid.of(field, "is not an id")
-    return prefix, row_id
+    return prefix, UUID(int=int(digits, 16))
 
 
 def decode(text: str, prefix: str, field: str) -> UUID:

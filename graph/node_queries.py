@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 import strawberry
@@ -76,10 +76,10 @@ async def _found(context: Context, wanted: Sequence[tuple[str, UUID]]) -> dict[t
 
 async def found_node(context: Context, prefix: str, row_id: UUID) -> Entity:
     """An object by its id; raises NotFound."""
-    found = await _found(context, [(prefix, row_id)]) if prefix in BY_IDS else {}
+    found = await context.read(BY_IDS[prefix], [row_id]) if prefix in BY_IDS else ()
     if not found:
         raise NotFound
-    return found[prefix, row_id]
+    return cast("Entity", found[0])
 
 
 @strawberry.type

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
 from operator import attrgetter
+from types import CoroutineType
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import strawberry
@@ -149,7 +150,8 @@ class Resolver:
         except Exception as error:  # noqa: BLE001 - as above
             return spots.fail_all(objects, error)
         values = _each(call, objects, spots)
-        waiting = [at for at, value in enumerate(values) if isawaitable(value)]
+        # Most are coroutines, which need no look at what their class is registered as.
+        waiting = [at for at, value in enumerate(values) if type(value) is CoroutineType or isawaitable(value)]
         for at, value in zip(waiting, await _awaited([values[at] for at in waiting]), strict=True):
             values[at] = _kept(value, at, spots)
         return values

@@ -22,10 +22,8 @@ _gzip: Final = partial(gzip.compress, compresslevel=LEVEL, mtime=0)
 
 
 async def compress(answer: Encoded, accepted: str | None) -> None:
-    """Compress an answer if it is large and the client's `Accept-Encoding` takes gzip."""
+    """Compress an answer of at least `LEAST_BYTES` if the client's `Accept-Encoding` takes gzip."""
     body = bytes(answer.body)
-    if len(body) < LEAST_BYTES:
-        return
     if not accepted or len(accepted) > LONGEST_KNOWN or not takes_gzip(accepted):
         answer.raw_headers.append(VARY)
     elif len(body) > ASIDE_BYTES:

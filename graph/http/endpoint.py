@@ -20,7 +20,7 @@ from domain.errors import Unauthenticated
 from graph.errors import fault_of, formatted, unforeseen
 from graph.http.accept import ANSWERS, GRAPHQL, JSON, OFFERED, STREAM, chosen, names
 from graph.http.bounds import HttpLimits
-from graph.http.compression import compress
+from graph.http.compression import LEAST_BYTES, compress
 from graph.http.contexts import Context, Contexts
 from graph.http.credentials import bearer, for_counting
 from graph.http.crowd import Crowd, Crowded, One
@@ -186,7 +186,8 @@ class Endpoint(GraphQL[Any, None]):
                 context = await self._context(request, token, operation)
                 result = await self._execute(request, operation, context, allowed)
             answer = respond(result, media)
-            await compress(answer, request.header(b"accept-encoding"))
+            if len(answer.body) >= LEAST_BYTES:
+                await compress(answer, request.header(b"accept-encoding"))
             return answer
 
     async def _context(

@@ -149,6 +149,8 @@ def too_dear(requested: int, most: int) -> TooComplex:
 
 def actual_cost(priced: Priced, result: Any) -> int:
     """What an answer has cost: nothing if nothing ran, and no less than was charged if anything failed."""
+    if type(result) is Planned and not result.errors:
+        return points(result.spent)
     if not isinstance(result, ExecutionResult) and not hasattr(result, "data"):
         return priced.estimate
     if is_request_error(result.errors):

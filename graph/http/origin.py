@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from domain.origin import LONGEST_DEVICE, Origin
-from graph.http.request_id import request_id
+from graph.http.request_id import first_header, request_id
 
 
 def origin_of(scope: MutableMapping[str, Any]) -> Origin:
@@ -17,7 +17,7 @@ def origin_of(scope: MutableMapping[str, Any]) -> Origin:
     state: dict[str, Any] = scope.setdefault("state", {})
     known: Origin | None = state.get("origin")
     if known is None:
-        device = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
+        device = first_header(scope, b"user-agent")
         address = _address(str((scope.get("client") or ("",))[0]))
         known = state["origin"] = Origin(request_id(scope), address, _printable(device[:LONGEST_DEVICE]))
     return known

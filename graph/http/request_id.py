@@ -15,10 +15,17 @@ def request_id(scope: MutableMapping[str, Any]) -> str:
     It is kept in the state, so that all that serve the request agree on it.
     """
     state: dict[str, Any] = scope.setdefault("state", {})
-    if "request_id" not in state:
-        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        state["request_id"] = sent.decode("ascii") if SANE.fullmatch(sent) else _new()
-    return str(state["request_id"])
+    known: str | None = state.get("request_id")
+    if known is None:
+        sent = first_header(scope, b"x-request-id")
+        known = state["request_id"] = sent.decode("ascii") if SANE.fullmatch(sent) else _new()
+    return known
+
+
+def first_header(scope: MutableMapping[str, Any], name: bytes) -> bytes:
+    """The first header of a name, in small letters; empty if there is none."""
+    found: bytes = dict(reversed(scope["headers"])).get(name, b"")
+    return found
 
 
 def _new() -> str:

@@ -1,6 +1,7 @@
 """Status, media type and bytes of an answer, as the GraphQL-over-HTTP specification has them."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,11 @@ _ENCODER: Final = msgspec.json.Encoder()
 NEVER_OK = frozenset({429, 500, 503})
 
 
+@lru_cache(maxsize=16)
+def _typed(media: str) -> bytes:
+    return b"%s; charset=utf-8" % media.encode("ascii")
+
+
 class Encoded(Response):
     """An answer in bytes, whose headers are made once."""
 
@@ -38,8 +44,8 @@ class Encoded(Response):
         self.background = None
         self.raw_headers = [
             (b"content-length", b"%d" % len(body)),
-            (b"content-type", b"%s; charset=utf-8" % media.encode("ascii")),
-            *encoded(headers),
+            (b"content-type", _typed(media)),
+            *(encoded(headers) if headers else ()),
         ]
 
     def reencode(self, body: bytes, *headers: Pair) -> None:
@@ -53,7 +59,7 @@ def respond(result: ExecutionResult, media: str) -> Encoded:
     """The answer to an operation, run or not."""
     status = 200
     if not result.errors:
-        return _response(payload(result), status, media, {})
+        return Encoded(encode(payload(result)), status, JSON if media == STREAM else media, {})
     if is_request_error(result.errors):
         code = _extensions(result.errors).get("code", "")
         status = STATUS.get(code, 400)
@@ -76,7 +82,7 @@ def payload(result: ExecutionResult) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     if result.errors:
         answer["errors"] = [error.formatted for error in result.errors]
-    if not is_request_error(result.errors):
+    if not result.errors or not is_request_error(result.errors):
         answer["data"] = result.data
     if result.extensions:
         answer["extensions"] = result.extensions
