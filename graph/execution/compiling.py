@@ -39,7 +39,7 @@ from graph.execution.completing import Completion, Leaves, Lists, NonNull, Nulla
 from graph.execution.leaves import is_decimal
 from graph.execution.needs import NOTHING, Needs, columns_of, only_shown
 from graph.execution.plan import Field, Level
-from graph.execution.reading import Attribute, Computed, Method, Reader, TypeName, reader_of
+from graph.execution.reading import Attribute, Compute, Computed, Method, Reader, TypeName, reader_of
 from graph.execution.subject import Subject
 
 TYPENAME: Final = "__typename"
@@ -50,6 +50,7 @@ class Source:
 
     waits = False
     reads: Needs = None
+    at_once: Compute | None = None
 
     async def __call__(self, run: Any, field: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a reader's signature
         """The events as they came."""

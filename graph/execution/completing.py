@@ -5,7 +5,7 @@ What fails at an index stands in `failures` until it comes to a place that may b
 null takes the place. Places that may not be null pass it on to what they are part of.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import accumulate, chain, pairwise
 from types import NoneType
 from typing import Any, Protocol, TypeAlias
@@ -83,8 +83,16 @@ class Answers(Protocol):
         """Count what objects that came have cost."""
 
 
+# Makes a column of the answer at once. Raises for any that is not as usual, of which `Completion` finds what is wrong.
+AtOnce: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
+
+
 class Completion(Protocol):
     """Makes a column of the answer out of one of values."""
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """The same for the usual column, which need not wait; none where that is not known."""
 
     def __call__(self, run: Any, values: Sequence[Any], spots: Spots) -> Awaitable[Sequence[Any]]:
         """The column; what fails is told to its spots, and None stands for it."""
@@ -95,6 +103,7 @@ class Nullable:
 
     def __init__(self, of: Completion) -> None:
         self._of = of
+        self.at_once = of.at_once
 
     async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The column, with null for whatever failed."""
@@ -113,6 +122,7 @@ class NonNull:
 
     def __init__(self, of: Completion) -> None:
         self._of = of
+        self.at_once = _without_null(of.at_once) if of.at_once else None
 
     async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The column."""
@@ -126,6 +136,16 @@ class NonNull:
         return made
 
 
+def _without_null(of: AtOnce) -> AtOnce:
+    def at_once(values: Sequence[Any]) -> Sequence[Any]:
+        made = of(values)
+        if None in made:
+            raise ValueError
+        return made
+
+    return at_once
+
+
 class Leaves:
     """Scalars and enums."""
 
@@ -136,15 +156,19 @@ class Leaves:
     async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a completion's signature
         """All at once; one by one only where that fails, to find which it is."""
         try:
-            # By their classes: to look for None itself compares it with each value, which is dear with decimals.
-            kinds = set(map(type, values))
-            if NoneType not in kinds:
-                return self._serialise(values, kinds)
-            there = [value for value in values if value is not None]
-            made = iter(self._serialise(there, kinds - {NoneType}))
-            return [None if value is None else next(made) for value in values]
+            return self.at_once(values)
         except Exception:  # noqa: BLE001 - whatever a scalar raises is told of the value that it raises it for
             return [self._one(value, at, spots) for at, value in enumerate(values)]
+
+    def at_once(self, values: Sequence[Any]) -> Sequence[Any]:
+        """All of them; raises if any is wrong."""
+        # By their classes: to look for None itself compares it with each value, which is dear with decimals.
+        kinds = set(map(type, values))
+        if NoneType not in kinds:
+            return self._serialise(values, kinds)
+        there = [value for value in values if value is not None]
+        made = iter(self._serialise(there, kinds - {NoneType}))
+        return [None if value is None else next(made) for value in values]
 
     def _one(self, value: Any, at: int, spots: Spots) -> Any:
         if value is None:
@@ -158,6 +182,8 @@ class Leaves:
 
 class Lists:
     """Lists: the items of all lists of the column are one column."""
+
+    at_once: AtOnce | None = None
 
     def __init__(self, of: Completion) -> None:
         self._of = of
@@ -213,6 +239,8 @@ class Levels(Protocol):
 
 class Objects:
     """Objects: those of one type are one level, whichever interface or union they came by."""
+
+    at_once: AtOnce | None = None
 
     def __init__(self, levels: Levels) -> None:
         self._levels = levels

@@ -11,7 +11,7 @@ from graphql import GraphQLField, GraphQLObjectType
 from graph.execution.arguments import Arguments
 from graph.execution.completing import Completion, Site, Spots
 from graph.execution.needs import Needs, of_rows, together
-from graph.execution.reading import Reader
+from graph.execution.reading import Compute, Reader
 
 
 class Field(msgspec.Struct, frozen=True, eq=False):
@@ -35,9 +35,13 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     rows: Needs
     personal: bool
 
-    async def column(self, run: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
-        """What stands under the field's key, for each object."""
-        return await self.complete(run, await self.read(run, self, objects, spots), spots)
+    @property
+    def at_once(self) -> Compute | None:
+        """The usual column, for which nothing has to be waited; none where that is not known."""
+        read, complete = self.read.at_once, self.complete.at_once
+        if read is None or complete is None:
+            return None
+        return lambda objects: complete(read(objects))
 
 
 class Level:
@@ -51,6 +55,7 @@ class Level:
         self.fields = tuple(fields)
         self.waits = any(field.waits for field in fields)
         self.personal = any(field.personal for field in fields)
+        self._at_once = [field.at_once for field in fields]
         self._shape = shape_of(tuple(field.key for field in fields))
         self._spends = sum(field.spends for field in fields)
         self.needs = together(field.reads for field in fields)
@@ -62,31 +67,41 @@ class Level:
     async def __call__(self, run: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The objects as the answer has them; None for one that may not stand, of which its spot is told."""
         run.spend(self._spends * len(objects))
-        beneath = [Spots(field.site, spots, field.key) for field in self.fields]
+        failing: dict[int, Spots] = {}
+        columns: list[Sequence[Any]] = []
+        for at, at_once in enumerate(self._at_once):
+            column = _usual(at_once, objects) if at_once else None
+            if column is None:
+                column = () if at in self._together else await self._column(at, run, objects, spots, failing)
+            columns.append(column)
         if self._together:
-            columns = await self._side_by_side(run, objects, beneath)
-        else:
-            # What `Field.column` does, without a call more for each field.
-            columns = [
-                await field.complete(run, await field.read(run, field, objects, under), under)
-                for field, under in zip(self.fields, beneath, strict=True)
-            ]
+            # Several that have to wait are waited for together, after the others.
+            waiting = [self._column(at, run, objects, spots, failing) for at in self._together]
+            for at, came in zip(self._together, await asyncio.gather(*waiting), strict=True):
+                columns[at] = came
         rows: list[Any] = list(map(self._shape, *columns)) if columns else [self._shape() for _ in objects]
-        for under in beneath:
-            if under.failures:
-                _fail(rows, under, spots)
+        for at in sorted(failing):
+            _fail(rows, failing[at], spots)
         return rows
 
-    async def _side_by_side(self, run: Any, objects: Sequence[Any], beneath: Sequence[Spots]) -> list[Sequence[Any]]:
-        """The columns of all fields, where several have to wait: those are waited for together, after the others."""
+    async def _column(
+        self, at: int, run: Any, objects: Sequence[Any], spots: Spots, failing: dict[int, Spots]
+    ) -> Sequence[Any]:
+        """The column of a field, of whose failures it tells."""
+        field = self.fields[at]
+        under = Spots(field.site, spots, field.key)
+        made = await field.complete(run, await field.read(run, field, objects, under), under)
+        if under.failures:
+            failing[at] = under
+        return made
 
-        async def column(at: int) -> Sequence[Any]:
-            return await self.fields[at].column(run, objects, beneath[at])
 
-        columns = [() if at in self._together else await column(at) for at in range(len(self.fields))]
-        for at, came in zip(self._together, await asyncio.gather(*map(column, self._together)), strict=True):
-            columns[at] = came
-        return columns
+def _usual(at_once: Compute, objects: Sequence[Any]) -> Sequence[Any] | None:
+    """The column of a field if all of it is as usual."""
+    try:
+        return at_once(objects)
+    except Exception:  # noqa: BLE001 - whatever it is, it is found out and told value by value
+        return None
 
 
 def _fail(rows: list[Any], under: Spots, spots: Spots) -> None:

@@ -82,6 +82,8 @@ class Reader(Protocol):
     waits: bool
     # The columns of the objects that it reads; None if it may read any.
     reads: Needs
+    # The same, if it has neither to wait nor to know the field. Raises for what is not as usual.
+    at_once: Compute | None
 
     async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """One value for each object."""
@@ -94,8 +96,9 @@ class Attribute:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._get = attrgetter(name)
+        self._get = get = attrgetter(name)
         self.reads: Needs = frozenset({name})
+        self.at_once: Compute | None = lambda objects: list(map(get, objects))
 
     async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a reader's signature, here and below
         """All at once, or one by one to find which object has no such attribute."""
@@ -110,6 +113,7 @@ class TypeName:
 
     waits = False
     reads: Needs = NOTHING
+    at_once: Compute | None = None
 
     async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002
         """The same for all."""
@@ -120,6 +124,7 @@ class Together:
     """A field that is read for the whole level at once."""
 
     waits = True
+    at_once: Compute | None = None
 
     def __init__(self, field: Columnar, needed: Needs) -> None:
         self._field = field
@@ -142,6 +147,7 @@ class Resolver:
 
     waits = True
     reads: Needs = None
+    at_once: Compute | None = None
 
     async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """Call for each, then wait for all that have to be waited for."""
@@ -227,6 +233,7 @@ class Computed:
     def __init__(self, field: StrawberryField, compute: Compute) -> None:
         self._compute = compute
         self.reads = _said(field)
+        self.at_once: Compute | None = compute
 
     async def __call__(self, run: Asking, field: AskedField, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002
         """All at once, or one by one to find which it fails for."""
