@@ -42,6 +42,7 @@ class Batched(StrawberryField):
     by_name: str
     count: Load | None = None
     lists: Lists | None = None
+    leads_to_several = False
 
     @property
     def is_basic_field(self) -> bool:

@@ -193,7 +193,10 @@ class Context:
         self, method: Callable[Concatenate[R, Viewer, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call a repository's method as the viewer, on a connection of its own."""
-        return await self.read_columns(None, method, *args, **kwargs)
+        if self.patient:
+            return await self.read_columns(None, method, *args, **kwargs)
+        viewer = self._viewer or await self.viewer()
+        return await self.services.doors.read_along(self._lane, viewer, None, method, viewer, *args, **kwargs)
 
     async def read_columns(
         self,
@@ -203,7 +206,7 @@ class Context:
         **kwargs: P.kwargs,
     ) -> T:
         """As `read`, of a method that `narrows`: its rows have these columns alone."""
-        viewer, doors = await self.viewer(), self.services.doors
+        viewer, doors = self._viewer or await self.viewer(), self.services.doors
         if not self.patient:
             return await doors.read_along(self._lane, viewer, columns, method, viewer, *args, **kwargs)
         async with self.services.turns:

@@ -161,6 +161,7 @@ class _RootList(StrawberryField):
     count: Any
     lists: Lists
     needs: Action | None
+    leads_to_several = False
 
     @property
     def is_basic_field(self) -> bool:

@@ -7,12 +7,15 @@ from uuid import UUID
 
 import strawberry
 from strawberry import ID
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.field import StrawberryField
 
 from domain.entities import Entity
 from domain.errors import Invalid, NotFound
 from graph.context import Context, Info
 from graph.cost import cost
-from graph.ids import split
+from graph.execution.needs import NOTHING, Needs, NeedsOf
+from graph.ids import ENTITIES, split
 from graph.nodes import Load, Node
 from persistence.announcements import Announcements
 from persistence.audit import AuditTrail
@@ -28,6 +31,7 @@ from persistence.notifications import Notifications
 from persistence.orders import Orders
 from persistence.portfolios import Portfolios
 from persistence.positions import Positions
+from persistence.repository import narrows
 from persistence.service_accounts import ServiceAccounts, ServiceKeys
 from persistence.transactions import Transactions
 
@@ -74,19 +78,42 @@ async def _found(context: Context, wanted: Sequence[tuple[str, UUID]]) -> dict[t
     return found
 
 
-async def found_node(context: Context, prefix: str, row_id: UUID) -> Entity:
-    """An object by its id; raises NotFound."""
-    found = await context.read(BY_IDS[prefix], [row_id]) if prefix in BY_IDS else ()
+async def found_node(context: Context, prefix: str, row_id: UUID, columns: Needs = None) -> Entity:
+    """An object by its id, of which these columns are read alone if that can be; raises NotFound."""
+    load = BY_IDS.get(prefix)
+    if load is None:
+        raise NotFound
+    narrowed = columns | {"id"} if columns is not None and narrows(load) else None
+    found = await context.read_columns(narrowed, load, [row_id])
     if not found:
         raise NotFound
     return cast("Entity", found[0])
+
+
+class OneNode(StrawberryField):
+    """An object by its id, of which no more is read than is asked for of its type."""
+
+    leads_to_several = True
+
+    @property
+    def reads(self) -> Needs:
+        """Nothing of the root."""
+        return NOTHING
+
+    async def column(
+        self, sources: Sequence[Any], context: Context, arguments: Mapping[str, Any], needed: NeedsOf | None
+    ) -> list[Entity]:
+        """The object, for the one root that there is."""
+        prefix, row_id = split(arguments["id"], "id")
+        columns = needed(ENTITIES[prefix]) if needed else None
+        return [await found_node(context, prefix, row_id, columns) for _ in sources]
 
 
 @strawberry.type
 class NodeQueries:
     """Queries of objects by their ids."""
 
-    @strawberry.field(description="Any object by its id.", graphql_type=Node | None)
+    @OneNode(description="Any object by its id.", type_annotation=StrawberryAnnotation(Node | None))
     async def node(
         self, info: Info, id: Annotated[ID, strawberry.argument(description="The object's id.")]
     ) -> Entity | None:

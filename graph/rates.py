@@ -1,9 +1,8 @@
 """Budgets by the minute: requests, and cost points, of users, of service keys and of addresses."""
 
-from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NamedTuple, Self
 
 import msgspec
@@ -74,28 +73,29 @@ class Allowance(msgspec.Struct, frozen=True):
 
 
 class Budget(NamedTuple):
-    """So much in so many seconds for each caller, and the key that a caller's use of it is kept under."""
+    """What a caller may use in so many seconds, and the key that its use of it is kept under."""
 
+    key: str
     most: int
     seconds: int
-    key_of: Callable[[str], str]
 
     @classmethod
-    def of(cls, item: RateLimitItemPerMinute) -> Self:
+    def of(cls, caller: Caller, item: RateLimitItemPerMinute) -> Self:
         """As the library has it, which puts its keys together anew at each use."""
-        return cls(item.amount, item.get_expiry(), lru_cache(MOST_KEYS)(item.key_for))
+        return cls(item.key_for(caller.key), item.amount, item.get_expiry())
 
 
 class Budgets(NamedTuple):
-    """What callers of a kind may use."""
+    """What a caller may use."""
 
     requests: Budget
     cost: Budget
 
     @classmethod
-    def of(cls, allowance: Allowance, kind: Kind) -> Self:
-        """As they are allowed to."""
-        return cls(Budget.of(allowance.request_item(kind)), Budget.of(allowance.cost_item(kind)))
+    def of(cls, allowance: Allowance, caller: Caller) -> Self:
+        """As callers of its kind are allowed to."""
+        kind = caller.kind
+        return cls(Budget.of(caller, allowance.request_item(kind)), Budget.of(caller, allowance.cost_item(kind)))
 
 
 class Rates:
@@ -105,14 +105,13 @@ class Rates:
         self._windows = windows
         self._limiter = Limiter(windows)
         self._clock = clock
-        self._anonymous = Budgets.of(allowance, Kind.ADDRESS)
-        self._signed_in = Budgets.of(allowance, Kind.USER)
+        self._budgets = lru_cache(MOST_KEYS)(partial(Budgets.of, allowance))
         self._failures = allowance.failure_item
 
     async def request(self, caller: Caller) -> Standing:
         """Count a request; raises RateLimited, which says how long to wait."""
         budget = self._budgets(caller).requests
-        window = await self._taken(budget, caller, 1)
+        window = await self._taken(budget, 1)
         standing = self._standing(budget.most, window)
         if not window.taken:
             raise OverLimit(f"Too many requests: {budget.most} a minute are answered.", standing)
@@ -135,7 +134,7 @@ class Rates:
         if points > budget.most:
             issue = f"requested {points} points, limit {budget.most} a minute"
             raise TooComplex(f"The operation costs too much: {issue}.", (("cost", issue),))
-        window = await self._taken(budget, caller, points)
+        window = await self._taken(budget, points)
         if not window.taken:
             standing = self._standing(budget.most, window)
             raise OverLimit(
@@ -145,8 +144,7 @@ class Rates:
 
     def at_once(self, caller: Caller) -> AtOnce:
         """What charges points without waiting."""
-        budget, take = self._budgets(caller).cost, self._windows.take_at_once
-        key, most, seconds = budget.key_of(caller.key), budget.most, budget.seconds
+        (key, most, seconds), take = self._budgets(caller).cost, self._windows.take_at_once
 
         def charge(points: int) -> tuple[int, datetime] | None:
             window = take(key, most, seconds, points)
@@ -156,20 +154,15 @@ class Rates:
 
     async def give_back(self, caller: Caller, window: Window, points: int) -> Window:
         """Give back to the window that was taken from; less than nothing is taken whatever is left."""
-        key = self._budgets(caller).cost.key_of(caller.key)
-        return await self._windows.give_back(key, window.ends_at, points)
+        return await self._windows.give_back(self._budgets(caller).cost.key, window.ends_at, points)
 
     def standing_of(self, caller: Caller, window: Window) -> Standing:
         """What is left of the points."""
         return self._standing(self._budgets(caller).cost.most, window)
 
-    async def _taken(self, budget: Budget, caller: Caller, amount: int) -> Window:
-        most, seconds, key = budget.most, budget.seconds, budget.key_of(caller.key)
-        at_once = self._windows.take_at_once(key, most, seconds, amount)
-        return at_once or await self._windows.take(key, most, seconds, amount)
-
-    def _budgets(self, caller: Caller) -> Budgets:
-        return self._anonymous if caller.kind is Kind.ADDRESS else self._signed_in
+    async def _taken(self, budget: Budget, amount: int) -> Window:
+        at_once = self._windows.take_at_once(*budget, amount)
+        return at_once or await self._windows.take(*budget, amount)
 
     def _standing(self, most: int, window: Window) -> Standing:
         return Standing(most, max(0, most - window.used), window.ends_at, self._clock)

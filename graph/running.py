@@ -58,6 +58,7 @@ class Running:
     def runs(self, defined: OperationDefinitionNode) -> None:
         """Note the operation that is executed, where that is known from the first."""
         self._defined = defined
+        self._kind = defined.operation.value
 
     @property
     def operation(self) -> str | None:

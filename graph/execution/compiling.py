@@ -37,7 +37,7 @@ from graphql.execution.values import VariableValues
 from graph.execution.arguments import arguments_of
 from graph.execution.completing import Completion, Leaves, Lists, NonNull, Nullable, Objects, Site, Spots
 from graph.execution.leaves import is_decimal
-from graph.execution.needs import NOTHING, Needs, columns_of, only_shown
+from graph.execution.needs import NOTHING, Needs, NeedsOf, columns_of, entity_of, only_shown
 from graph.execution.plan import Field, Level
 from graph.execution.reading import Attribute, Compute, Computed, Method, Reader, TypeName, reader_of
 from graph.execution.subject import Subject
@@ -68,17 +68,19 @@ class Unplanned(Exception):  # noqa: N818 - no error: the operation runs on grap
 class Beneath(msgspec.Struct, frozen=True):
     """How what a field gives is completed, whether that may have to wait, and what is read of its rows.
 
-    It is `personal` if who asks may make a difference to any of it.
+    It is `personal` if who asks may make a difference to any of it. Of an interface or a union `rows_of` tells what is
+    read of the rows of an entity.
     """
 
     complete: Completion
     waits: bool
     rows: Needs
     personal: bool = False
+    rows_of: NeedsOf | None = None
 
     def within(self, wrapper: Callable[[Completion], Completion]) -> "Beneath":
         """The same in a list, or where null may or may not stand."""
-        return Beneath(wrapper(self.complete), self.waits, self.rows, self.personal)
+        return Beneath(wrapper(self.complete), self.waits, self.rows, self.personal, self.rows_of)
 
 
 class Compiler:
@@ -130,7 +132,7 @@ class Compiler:
         beneath = self._beneath(definition.type, details, weight.each if weight else 0)
         read: Reader = TypeName()
         if name != TYPENAME:
-            read = self._reader(parent, definition, beneath.rows)
+            read = self._reader(parent, definition, beneath)
         return Field(
             key=key,
             parent=parent,
@@ -146,11 +148,11 @@ class Compiler:
             personal=beneath.personal or not isinstance(read, IMPERSONAL),
         )
 
-    def _reader(self, parent: GraphQLObjectType, definition: GraphQLField, rows: Needs) -> Reader:
+    def _reader(self, parent: GraphQLObjectType, definition: GraphQLField, beneath: Beneath) -> Reader:
         """How a field is had; a subscription's own is what it is executed for."""
         if parent is self.schema.subscription_type:
             return Source()
-        return reader_of(definition, handled=self._host.handled, rows=rows)
+        return reader_of(definition, handled=self._host.handled, rows=beneath.rows, rows_of=beneath.rows_of)
 
     def _beneath(self, kind: GraphQLOutputType, details: list[FieldDetails], each: int) -> Beneath:
         """What stands beneath a field of this type."""
@@ -164,7 +166,8 @@ class Compiler:
         if is_leaf_type(kind):
             return Beneath(Leaves(kind), waits=False, rows=NOTHING)
         if is_abstract_type(kind):
-            return Beneath(Objects(AnyOf(self, kind, details, each)), waits=True, rows=None, personal=True)
+            any_of = AnyOf(self, kind, details, each)
+            return Beneath(Objects(any_of), waits=True, rows=None, personal=True, rows_of=any_of.rows_of)
         if not is_object_type(kind):
             raise TypeError(f"{get_named_type(kind)} is no type of an answer")
         levels = OneOf(self, kind, details, each)
@@ -206,6 +209,14 @@ class AnyOf:
         self._details = details
         self.each = each
         self._known: dict[type, Level] = {}
+        self._rows: dict[type, Needs] = {}
+
+    def rows_of(self, entity: type) -> Needs:
+        """The columns that are read of rows of an entity; None for all of them."""
+        if entity not in self._rows:
+            kinds = [kind for kind in self._compiler.schema.get_possible_types(self._kind) if entity_of(kind) is entity]
+            self._rows[entity] = self._compiler.level(kinds[0], self._details).needs if len(kinds) == 1 else None
+        return self._rows[entity]
 
     def level_of(self, run: Any, value: Any, at: int, spots: Spots) -> Level:
         """That of the object's type. Raises whatever telling the type raises."""

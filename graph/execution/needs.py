@@ -4,7 +4,7 @@ Told by what each field says that it reads: an attribute by itself, a relation b
 metadata (`reading`). A level with a field that does not say needs whole rows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from graphql import GraphQLObjectType
@@ -14,6 +14,8 @@ from persistence.sql import PLACE, as_text
 
 # The names of the columns; None for all of them.
 Needs: TypeAlias = frozenset[str] | None
+# Those of rows of an entity, where several may stand.
+NeedsOf: TypeAlias = Callable[[type], Needs]
 NOTHING: Final[frozenset[str]] = frozenset()
 READS: Final = "reads"
 # Where a connection and an edge hold rows of the list.
@@ -51,6 +53,11 @@ def only_shown(needs: frozenset[str]) -> frozenset[str]:
 
 def columns_of(kind: GraphQLObjectType) -> frozenset[str]:
     """The columns of the entity that a type shows; none for a type over anything else."""
+    return frozenset(getattr(entity_of(kind), "__struct_fields__", ()))
+
+
+def entity_of(kind: GraphQLObjectType) -> type | None:
+    """The entity that a type shows, if it is over one."""
     ours = (kind.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
-    entity = getattr(getattr(ours, "origin", None), "entity", None)
-    return frozenset(getattr(entity, "__struct_fields__", ()))
+    found: type | None = getattr(getattr(ours, "origin", None), "entity", None)
+    return found

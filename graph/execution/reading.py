@@ -17,7 +17,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
 from graph.execution.completing import Site, Spots
-from graph.execution.needs import NOTHING, READS, Needs, reading
+from graph.execution.needs import NOTHING, READS, Needs, NeedsOf, reading
 from graph.execution.places import Path, Place
 
 
@@ -27,13 +27,15 @@ class Columnar(Protocol):
 
     # The columns of a source that it reads.
     reads: Needs
+    leads_to_several: bool
 
     async def column(
-        self, sources: Sequence[Any], context: Any, arguments: Mapping[str, Any], needed: Needs
+        self, sources: Sequence[Any], context: Any, arguments: Mapping[str, Any], needed: Any
     ) -> Sequence[Any]:
         """The value of each source, or the exception that stands for it; what it raises holds for all of them.
 
-        `needed` are the columns that are read of the rows that it leads to.
+        `needed` are the columns that are read of the rows that it leads to; where these may be of several entities
+        (`leads_to_several`), what tells that of each, or None.
         """
 
 
@@ -126,7 +128,7 @@ class Together:
     waits = True
     at_once: Compute | None = None
 
-    def __init__(self, field: Columnar, needed: Needs) -> None:
+    def __init__(self, field: Columnar, needed: Any) -> None:
         self._field = field
         self._needed = needed
         self.reads = field.reads
@@ -185,10 +187,13 @@ class PlainResolver(Resolver):
         self._parent = given.name if given else None
         asks = resolver and resolver.info_parameter
         self._info = asks.name if asks else None
+        # What Strawberry's own field does with a resolver is to call it.
+        plainly = resolver is not None and type(field).get_result is StrawberryField.get_result
+        self._function: Any = resolver.wrapped_func if plainly and resolver else None
 
     def _caller(self, run: Asking, field: AskedField, places: Place) -> Call:
         arguments = run.arguments(field)
-        own = self._field
+        own, function = self._field, self._function
 
         def call(value: Any, at: int) -> Any:
             named = dict(arguments)
@@ -197,7 +202,8 @@ class PlainResolver(Resolver):
             info: Any = strawberry.Info(_raw_info=run.info(field, places.path(at)), _field=own)
             if self._info:
                 named[self._info] = info
-            return own.get_result(value, info, [value] if self._first else [], named)
+            given = [value] if self._first else []
+            return function(*given, **named) if function else own.get_result(value, info, given, named)
 
         return call
 
@@ -254,16 +260,17 @@ def _said(field: StrawberryField) -> Needs:
     return found
 
 
-def reader_of(definition: GraphQLField, *, handled: bool, rows: Needs) -> Reader:
+def reader_of(definition: GraphQLField, *, handled: bool, rows: Needs, rows_of: NeedsOf | None) -> Reader:
     """How a field's values are had.
 
-    `handled` are those whose exceptions the schema turns into values; `rows` is what is read of the rows beneath.
+    `handled` are those whose exceptions the schema turns into values; `rows` is what is read of the rows beneath, and
+    `rows_of` what is of those of an entity.
     """
     field = (definition.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
     if not isinstance(field, StrawberryField) or field.extensions or field.is_subscription or handled:
         return Resolver()
     if isinstance(field, Columnar):
-        return Together(field, rows)
+        return Together(field, rows_of if field.leads_to_several else rows)
     if field.is_basic_field:
         return Attribute(field.python_name)
     metadata: Mapping[Any, Any] = field.metadata or {}
