@@ -262,10 +262,10 @@ class Entering(Lent):
         """Run a statement, the first of all with what tells the viewer. Raises Unauthenticated and Unavailable."""
         ready = statement if isinstance(statement, Statement) else compiled(statement)
         text = entering(ready.text, len(ready.names)) if self._entering else None
-        if text is None:
-            await self.tell()
-            return await super().rows(ready, values)
-        return await self._enter(text, [*ready.arguments(values), *self._assumed.words], ready.text)
+        if text is not None:
+            return await self._enter(text, [*ready.arguments(values), *self._assumed.words], ready.text)
+        await self.tell()
+        return await super().rows(ready, values)
 
     async def tell(self) -> None:
         """Tell the viewer by a statement of its own. Raises Unauthenticated and Unavailable."""

@@ -41,9 +41,9 @@ def _scoped(statement: Select[Any], sight: Sight) -> Statement:
 
 
 @lru_cache(maxsize=2048)
-def _narrowed(entity: type[Entity], statement: Select[Any], names: frozenset[str]) -> Select[Any]:
+def _narrowed(entity: type[Entity], statement: Select[Any], names: frozenset[str], sight: Sight) -> Statement:
     """The statement with those of its columns that have these names; it begins with the entity's, in order."""
-    return statement.with_only_columns(*chosen(entity, statement.selected_columns, names))
+    return _scoped(statement.with_only_columns(*chosen(entity, statement.selected_columns, names)), sight)
 
 
 def narrowing(method: Callable[Concatenate[R, P], Awaitable[T]]) -> Callable[Concatenate[R, P], Awaitable[T]]:
@@ -142,8 +142,10 @@ class Repository:
     async def narrow(self, entity: type[E], statement: Select[Any], viewer: Viewer, /, **values: Any) -> list[E]:
         """As `many`, with those columns alone that were asked for; for methods that are `narrowing`."""
         names = self.lent.columns
-        wanted = statement if names is None else _narrowed(entity, statement, names)
-        return read_all(entity, await self.rows(wanted, viewer, **values), names)
+        if names is None:
+            return await self.many(entity, statement, viewer, **values)
+        ready = _narrowed(entity, statement, names, viewer.sight)
+        return read_all(entity, await self.lent.rows(ready, viewer_values(viewer) | values), names)
 
     async def first(self, entity: type[E], statement: Select[Any], viewer: Viewer, /, **values: Any) -> E:
         """The one row, or NotFound: there is none, or none for this viewer."""
@@ -154,7 +156,7 @@ class Repository:
 
     async def rows(self, statement: Select[Any], viewer: Viewer, /, **values: Any) -> Sequence[Any]:
         """Rows that are no entity, under scope."""
-        return await self.lent.rows(_scoped(statement, viewer.sight), {**viewer_values(viewer), **values})
+        return await self.lent.rows(_scoped(statement, viewer.sight), viewer_values(viewer) | values)
 
     async def insert(self, table: Table, entity: Entity) -> None:
         """Add a row."""

@@ -6,7 +6,7 @@ database about the viewer (`persistence/database.py`) is all that a policy reads
 slower. `nullif` is there because a setting that was never made reads as an empty string.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, Final, cast
 
@@ -152,7 +152,7 @@ def scoped(statement: Select[Any], sight: Sight) -> Select[Any]:
     return statement
 
 
-def viewer_values(viewer: Viewer) -> Mapping[str, Any]:
+def viewer_values(viewer: Viewer) -> dict[str, Any]:
     """The values of the predicates' parameters."""
     return {"viewer_books": viewer.book_ids, "viewer_clients": viewer.client_ids, "viewer_id": viewer.user_id}
 
