@@ -247,14 +247,18 @@ class Context:
         """
         if self._claims is None:
             return False
-        now, session_id = self.now, self._claims.session_id
-        known = self._lane.known(session_id)
-        if known is None or self._is_due(known, now):
+        now = self.now
+        known = self._lane.assume(self._claims.session_id, now, lambda viewer: self._is_due(viewer, now))
+        if known is None:
             return False
-        self._lane.assume(session_id, now)
         self._viewer = known
         seen_by(known.user_id)
         return True
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that was assumed is open."""
+        return self._lane.settled
 
     async def stands(self) -> bool:
         """Whether the viewer is whom it was taken for; if not, nothing that was read may be told."""

@@ -174,9 +174,8 @@ class _Lines(logging.Formatter):
         if self._render is not _as_json or now is None:
             return self.line(moment, "info", logger, message, {**facts, **measured})
         said = now.told()
-        request = masked(said.pop("request_id"))
-        same = _same((("level", "info"), ("logger", logger), ("message", message), *said.items(), *facts.items()))
-        return orjson.dumps({"time": _stamp(moment), "request_id": request, **measured})[:-1].decode() + same
+        own = {"time": _stamp(moment), "request_id": masked(said.pop("request_id")), **measured}
+        return orjson.dumps(own)[:-1].decode() + _same(logger, message, *said.items(), *facts.items())
 
     def line(self, moment: float, level: str, logger: str, message: str, facts: Mapping[str, Any]) -> str:
         """The line of a message and its facts; `moment` is in seconds since 1970."""
@@ -203,9 +202,9 @@ def _second(second: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _same(facts: tuple[tuple[str, Any], ...]) -> str:
-    """The end of a line, from the comma on."""
-    return "," + _as_json(masked_event(dict(facts)))[1:]
+def _same(logger: str, message: str, *facts: tuple[str, Any]) -> str:
+    """The end of a line at level INFO, from the comma on."""
+    return "," + _as_json(masked_event({"level": "info", "logger": logger, "message": message, **dict(facts)}))[1:]
 
 
 def _as_json(event: dict[str, Any]) -> str:

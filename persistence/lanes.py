@@ -10,7 +10,7 @@ was so (`Lane.stands`), and answer anew if it was not.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from time import monotonic
@@ -174,16 +174,16 @@ class Lane:
         self._seen.keep(session_id, found)
         return found.viewer
 
-    def known(self, session_id: UUID) -> Viewer | None:
-        """Whom a session belonged to when that was asked last, if it was."""
-        found = self._seen.get(session_id)
-        return found.viewer if found else None
+    def assume(self, session_id: UUID, now: datetime, due: Callable[[Viewer], bool]) -> Viewer | None:
+        """Take a session to belong to the same viewer as when that was asked last; the first reading of all asks.
 
-    def assume(self, session_id: UUID, now: datetime) -> None:
-        """Take a session that is `known` to belong to the same viewer as then; the first reading of all asks."""
+        None, and nothing is assumed, if it is not known, or is `due` to be asked for.
+        """
         found = self._seen.get(session_id)
-        if found is not None:
-            self.assumed = Assumed(found, session_id, now)
+        if found is None or due(found.viewer):
+            return None
+        self.assumed = Assumed(found, session_id, now)
+        return found.viewer
 
     def entered(self, assumed: Assumed) -> None:
         """The viewer is whom it was taken for, and the lane's connection was told of it."""
@@ -195,6 +195,11 @@ class Lane:
         self._seen.forget(assumed.session_id)
         self._refuted = True
         raise Unauthenticated("The session is not what it was.", reason="REVOKED")
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is assumed that was not confirmed."""
+        return self.assumed is None and not self._refuted
 
     async def stands(self) -> bool:
         """Whether all was read as whoever the session belongs to; asks now if nothing was read."""

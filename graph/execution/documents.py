@@ -154,15 +154,18 @@ class Operation:
         """
         if self.document.introspects or self.type is OperationType.SUBSCRIPTION:
             return False
-        return not any(name in given and given[name] is None for name in self.document.conditions)
+        conditions = self.document.conditions
+        return not (conditions and any(name in given and given[name] is None for name in conditions))
 
     def plan(self, variables: VariableValues) -> Level:
         """The plan for what the variables decide. Raises Unplanned."""
         if self.document.introspects:
             raise Unplanned("introspection")
-        decided = {name: variables.coerced.get(name) for name in self.document.conditions}
-        # Of another operation's condition the name may be anything here.
-        key = (self, *(value if isinstance(value, bool) else None for value in decided.values()))
+        key: tuple[Any, ...] = (self,)
+        for name in self.document.conditions:
+            value = variables.coerced.get(name)
+            # Of another operation's condition the name may be anything here.
+            key += (value if isinstance(value, bool) else None,)
         return self._memory.plans.get(key, lambda: self._compile(variables))
 
     def introspected(self, text: str) -> Introspected | None:
@@ -179,8 +182,8 @@ class Operation:
 
     def price(self, given: Mapping[str, Any]) -> Priced:
         """What the operation costs at most with the variables that a client has given."""
-        weighty = ((name, _weighty(given[name])) for name in self._declared if name in given)
-        return self._memory.prices.get((self, *weighty), lambda: self._price(given))
+        key = (self, *[(name, _weighty(given[name])) for name in self._declared if name in given])
+        return self._memory.prices.get(key, lambda: self._price(given))
 
     def _price(self, given: Mapping[str, Any]) -> Priced:
         host, operation = self.subject.host, self.subject.operation

@@ -35,6 +35,10 @@ class Context(Protocol):
     async def used(self) -> None:
         """Note that the session is in use; called for each operation on a socket. Raises Unauthenticated."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that was assumed is open: nobody need ask whether it `stands`."""
+
     async def stands(self) -> bool:
         """Whether the viewer is whom it was taken for, where that was assumed; if not, nothing may be told.
 

@@ -211,7 +211,7 @@ class Endpoint(GraphQL[Any, None]):
         try:
             if known is not None and known.type in allowed and self.is_straight(known, given, context):
                 result = await self.straight(known, given, context)
-                return result if await context.stands() else None
+                return result if context.settled or await context.stands() else None
             result = await self.schema.execute(
                 operation.query,
                 variable_values=operation.variables,
@@ -220,7 +220,7 @@ class Endpoint(GraphQL[Any, None]):
                 allowed_operation_types=allowed,
                 operation_extensions=operation.extensions,
             )
-            return result if await context.stands() else None
+            return result if context.settled or await context.stands() else None
         except InvalidOperationTypeError as error:
             fault = fault_of(GraphQLError("", original_error=error))
             mutation = error.operation_type is OperationType.MUTATION

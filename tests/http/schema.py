@@ -87,6 +87,10 @@ class TestContext:
     async def used(self) -> None:
         pass
 
+    @property
+    def settled(self) -> bool:
+        return False
+
     async def stands(self) -> bool:
         return True
 
