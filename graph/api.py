@@ -48,7 +48,7 @@ class Api:
         async def serve(running: Running) -> None:
             held: list[One] = []
             try:
-                answer = await self._endpoint.answer(Received(scope, receive), held)
+                answer = await self._answer(Received(scope, receive), held)
                 if type(answer) is Encoded:
                     running.status = answer.status_code
                     await self._send(answer, scope, send)
@@ -59,6 +59,13 @@ class Api:
                     one.leave()
 
         await self._observer.request(scope, serve)
+
+    async def _answer(self, request: Received, held: list[One]) -> ASGIApp:
+        """What the endpoint answers; what raises that in the right place, if even that fails."""
+        try:
+            return await self._endpoint.answer(request, held)
+        except Exception as error:  # noqa: BLE001 - raised again where it is answered
+            return _raising(error)
 
     def _around(self, answer: ASGIApp) -> ASGIApp:
         """Whatever takes its time, such as a stream, with what stands around all else."""
@@ -81,3 +88,10 @@ class Api:
         headers = [*own, *self._kept_out[encrypted]]
         await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
+
+
+def _raising(error: Exception) -> ASGIApp:
+    async def failed(_: Scope, __: Receive, ___: Send) -> None:
+        raise error
+
+    return failed

@@ -212,7 +212,9 @@ class Endpoint(GraphQL[Any, None]):
             if known is not None and known.type in allowed and self.is_straight(known, given, context):
                 result = await self.straight(known, given, context)
                 return result if context.settled or await context.stands() else None
-            result = await self.schema.execute(
+            if not (context.settled or await context.stands()):
+                return None
+            return await self.schema.execute(
                 operation.query,
                 variable_values=operation.variables,
                 context_value=context,
@@ -220,7 +222,6 @@ class Endpoint(GraphQL[Any, None]):
                 allowed_operation_types=allowed,
                 operation_extensions=operation.extensions,
             )
-            return result if context.settled or await context.stands() else None
         except InvalidOperationTypeError as error:
             fault = fault_of(GraphQLError("", original_error=error))
             mutation = error.operation_type is OperationType.MUTATION

@@ -210,7 +210,8 @@ class Schema(StrawberrySchema):
     ) -> ExecutionResult:
         """The answer to an operation that needs no more checks, and nothing that graphql-core is made ready with.
 
-        It is priced, charged and settled as by `Metering`, and answered as by `PlannedExecution`.
+        It is priced, charged and settled as by `Metering`, and answered as by `PlannedExecution`. Nothing is charged
+        for what may not be told, because the context does not stand.
         """
         if (now := running()) is not None:
             now.runs(operation.subject.operation)
@@ -222,7 +223,8 @@ class Schema(StrawberrySchema):
             result = await executed(operation, given, context, root)
             extensions = {}
             if bill is not None:
-                actual = actual_cost(priced, result)
+                stands = context.settled or await context.stands()
+                actual = actual_cost(priced, result) if stands else 0
                 await bill.settle(actual)
                 extensions["cost"] = told_cost(priced.estimate, actual, bill)
             if result.errors:

@@ -33,15 +33,15 @@ from graph.context import Services
 from graph.demo_firm import DEMO_PASSWORD
 from graph.settings import ROOT, Environment, Settings
 from persistence import database
-from persistence.database import APPLICATION, LEND, OWNER, Lent, _told, driver_arguments
+from persistence.database import APPLICATION, LEND, OWNER, Lent, driver_arguments, words_for
 from persistence.embedded import EmbeddedServer
 from persistence.identity import Identities
-from persistence.sql import Statement, compiled
 from tests.benchmarks.queries import QUERIES
 from tests.support.gql import Gql
 from tests.support.probing import GENEROUS
 
 ROUNDS: Final = 30
+PARAMETER: Final = re.compile(r"\$([0-9]+)")
 SECONDS: Final = 0.1
 VIEWERS: Final = {"admin": "admin", "manager": "sanjay.kulkarni", "advisor": "asha.mehta"}
 SIGN_IN: Final = """mutation ($email: String!, $password: String!) {
@@ -63,33 +63,32 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Capture:
-    """Remembers the statements that are run as a viewer."""
+    """Remembers the statements that are run as a viewer, without what tells the viewer."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
 
-    async def rows(self, lent: Lent, statement: Any, values: Mapping[str, Any]) -> Sequence[Record]:
-        """As `Lent.rows`."""
-        ready = statement if isinstance(statement, Statement) else compiled(statement)
-        arguments = ready.arguments(values)
-        if "viewer_of" not in ready.text and "note_use" not in ready.text:
-            self.asked.append(Asked(ready.text, tuple(arguments)))
-        found: Sequence[Record] = await lent.connection.fetch(ready.text, *arguments)
+    async def fetched(self, connection: Any, text: str, arguments: Sequence[Any], shown: str) -> Sequence[Record]:
+        """As `Lent.fetched`."""
+        if not any(name in shown for name in ("viewer_of", "note_use", "enter_as")):
+            own = max((int(number) for number in PARAMETER.findall(shown)), default=0)
+            self.asked.append(Asked(shown, tuple(arguments[:own])))
+        found: Sequence[Record] = await connection.fetch(text, *arguments)
         return found
 
 
 async def statements(gql: Gql, query: str, variables: Mapping[str, Any]) -> list[Asked]:
     """What a query asks the database."""
-    capture, kept = Capture(), Lent.rows
+    capture, kept = Capture(), Lent.fetched
 
-    async def rows(lent: Lent, statement: Any, values: Mapping[str, Any]) -> Sequence[Record]:
-        return await capture.rows(lent, statement, values)
+    async def fetched(_: Lent, *asked: Any) -> Sequence[Record]:
+        return await capture.fetched(*asked)
 
-    Lent.rows = rows  # type: ignore[method-assign, assignment] # only while one query runs
+    Lent.fetched = fetched  # type: ignore[method-assign, assignment] # only while one query runs
     try:
         await gql.run(query, **variables)
     finally:
-        Lent.rows = kept  # type: ignore[method-assign]
+        Lent.fetched = kept  # type: ignore[method-assign]
     return capture.asked
 
 
@@ -133,7 +132,7 @@ async def sides(stack: AsyncExitStack, url: str, viewer: Viewer, mode: str) -> t
         told = {"role": role, "plan_cache_mode": mode}
         connection = await asyncpg.connect(**driver_arguments(url), server_settings=told)
         stack.push_async_callback(connection.close)
-        await connection.fetchrow(LEND, *_told(viewer, identity=False))
+        await connection.fetchrow(LEND, *words_for(viewer))
         opened.append(Side(connection))
     return opened[0], opened[1]
 

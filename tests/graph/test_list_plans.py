@@ -16,7 +16,6 @@ from graphql import GraphQLEnumType
 
 from domain.paging import Direction
 from persistence.database import Lent
-from persistence.sql import Statement, compiled
 from tests.strategies.lists import INPUTS
 from tests.support.gql import Gql
 from tests.support.inputs import Leaf
@@ -129,16 +128,15 @@ async def firm(stage: Stage) -> Plenty:
 async def explained(firm: Plenty, monkeypatch: pytest.MonkeyPatch) -> Explained:
     sizes = await firm.stage.owner.fetch("select relname, reltuples::bigint from pg_class where relkind = 'r'")
     made = Explained(dict(map(tuple, sizes)))
-    original = Lent.rows
+    original = Lent.fetched
 
-    async def rows(lent: Lent, statement: Any, values: Mapping[str, Any]) -> Sequence[Any]:
-        ready = statement if isinstance(statement, Statement) else compiled(statement)
-        text = f"explain (analyze, timing off, summary off, format json) {ready.text}"
-        (found,) = msgspec.json.decode(await lent.connection.fetchval(text, *ready.arguments(values)))
+    async def fetched(lent: Lent, connection: Any, text: str, arguments: Sequence[Any], shown: str) -> Sequence[Any]:
+        explain = f"explain (analyze, timing off, summary off, format json) {text}"
+        (found,) = msgspec.json.decode(await connection.fetchval(explain, *arguments))
         made.look(found["Plan"])
-        return await original(lent, statement, values)
+        return await original(lent, connection, text, arguments, shown)
 
-    monkeypatch.setattr(Lent, "rows", rows)
+    monkeypatch.setattr(Lent, "fetched", fetched)
     return made
 
 

@@ -3,16 +3,17 @@ import io
 import logging
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 import pytest
+from graphql import OperationDefinitionNode, parse
 
 from domain.access import Role
 from domain.jobs import Office
 from graph.context import Services
-from graph.logs import MOMENT, LogFormat, LogLevel, formatter, set_up
+from graph.logs import MOMENT, LogFormat, LogLevel, formatter, log_info, set_up
 from graph.running import Running, current, running
 from persistence.jobs import Enqueued, enqueue
 from tests.factories.firm import PASSWORD, Make
@@ -256,3 +257,59 @@ async def test_nothing_is_written_where_the_level_does_not_ask_for_it(gql: Gql, 
     with logged(logging.WARNING) as lines:
         await gql.as_(await make.user(role)).run(VIEWER)
     assert lines.all == []
+
+
+ODD_FACTS: dict[str, Any] = {"method": "POST", "status": 200, "codes": ("NOT_FOUND", "INTERNAL"), "type": "query"}
+
+
+@pytest.mark.parametrize("form", list(LogFormat))
+@pytest.mark.parametrize(
+    ("request_id", "name", "facts"),
+    [
+        ("0123456789abcdef0123456789abcdef", "Clients", {"status": 200, "statements": 3, "cost": 7}),
+        ("from-outside-7", None, ODD_FACTS),
+        # Whatever a client chooses may be somebody's.
+        ("ABCDE1234F", "ABCDE1234F", {"status": 200}),
+        ("91-98765-43210", "stw_0123456789", {"codes": ("a@b.example",)}),
+    ],
+)
+def test_a_line_that_goes_straight_says_what_the_librarys_says(
+    form: LogFormat, request_id: str, name: str | None, facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, measured, root = Running(request_id), {"ms": 4.2}, logging.getLogger()
+    running.viewer = UUID(int=7)
+    if name:
+        running.runs(cast("OperationDefinitionNode", parse(f"query {name} {{ a }}").definitions[0]))
+    written = []
+    for straight in (True, False):
+        stream = io.StringIO()
+        handler = set_up(form, LogLevel.INFO, stream)
+        monkeypatch.setattr(root, "handlers", [handler] if straight else [handler, logging.NullHandler()])
+        with current(running):
+            for _ in range(2):
+                log_info(logging.getLogger("steward.access"), "operation", facts, measured)
+        handler.flush()
+        written.append([told(line, form) for line in stream.getvalue().splitlines()])
+    assert written[0] == written[1]
+    assert len(written[0]) == 2
+    assert "98765" not in str(written)
+    assert "ABCDE" not in str(written)
+
+
+def told(line: str, form: LogFormat) -> Any:
+    """What a line says, but for its moment."""
+    if form is LogFormat.TEXT:
+        return line.partition(" ")[2]
+    said = msgspec.json.decode(line)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", said.pop("time"))
+    return said
+
+
+def test_who_else_listens_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    records: list[logging.LogRecord] = []
+    listener, root = logging.Handler(), logging.getLogger()
+    listener.emit = records.append  # type: ignore[method-assign, assignment] # remembers
+    monkeypatch.setattr(root, "handlers", [set_up(LogFormat.JSON, LogLevel.INFO, io.StringIO()), listener])
+    log_info(logging.getLogger("steward.access"), "operation", {"status": 200}, {"ms": 1.0})
+    (record,) = records
+    assert (record.getMessage(), vars(record)["status"], vars(record)["ms"]) == ("operation", 200, 1.0)
