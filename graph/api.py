@@ -48,24 +48,23 @@ class Api:
         async def serve(running: Running) -> None:
             held: list[One] = []
             try:
-                answer = await self._answer(Received(scope, receive), held)
-                if type(answer) is Encoded:
-                    running.status = answer.status_code
-                    await self._send(answer, scope, send)
-                else:
-                    await self._around(answer)(scope, receive, noting(running, send))
+                await self._serve(scope, receive, send, running, held)
             finally:
                 for one in held:
                     one.leave()
 
         await self._observer.request(scope, serve)
 
-    async def _answer(self, request: Received, held: list[One]) -> ASGIApp:
-        """What the endpoint answers; what raises that in the right place, if even that fails."""
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, running: Running, held: list[One]) -> None:
         try:
-            return await self._endpoint.answer(request, held)
+            answer = await self._endpoint.answer(Received(scope, receive), held)
+            if type(answer) is Encoded:
+                running.status = answer.status_code
+                await self._send(answer, scope, send)
+                return
         except Exception as error:  # noqa: BLE001 - raised again where it is answered
-            return _raising(error)
+            answer = _raising(error)
+        await self._around(answer)(scope, receive, noting(running, send))
 
     def _around(self, answer: ASGIApp) -> ASGIApp:
         """Whatever takes its time, such as a stream, with what stands around all else."""

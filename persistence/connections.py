@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("steward.database")
 
 ACQUIRE_SECONDS: Final = 10.0
+# However long somebody has waited, to connect takes that.
+LEAST_SECONDS: Final = 1.0
 # After which a connection goes through asyncpg's own hands, which end those that are long idle or much used.
 READY_SECONDS: Final = 60.0
 # For how long it is kept for an owner that does not come.
@@ -78,6 +80,8 @@ class Connections:
             init=_know_types,
             timeout=ACQUIRE_SECONDS,
             command_timeout=60,
+            # Twice the driver's own: of what an operation reads first there are two forms (`persistence/lanes.py`).
+            statement_cache_size=200,
             max_inactive_connection_lifetime=300,
         )
         return cls(pool, is_gone)
@@ -106,15 +110,16 @@ class Connections:
 
     async def wait(self) -> "Proxy":
         """A connection that has to be waited for; raises what the driver raises, TimeoutError after ten seconds."""
-        until = asyncio.get_running_loop().time() + ACQUIRE_SECONDS
+        clock = asyncio.get_running_loop().time
+        until = clock() + ACQUIRE_SECONDS
         while not self._room:
             if (handed := await self._handed(self._waits, until)) is not None:
                 return handed
-            if asyncio.get_running_loop().time() >= until:
+            if clock() >= until and not self._room:
                 raise TimeoutError
         self._coming += 1
         try:
-            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+            connection = await self._pool.acquire(timeout=max(LEAST_SECONDS, until - clock()))
         except BaseException:
             self._coming -= 1
             self._hand_over(None)

@@ -114,7 +114,8 @@ def entering(text: str, parameters: int) -> str | None:
     """A statement with what tells the viewer before anything of it is read; none if it cannot be had so.
 
     PostgreSQL looks at the condition once, and before all beneath it: that is a query of its own, which `offset 0`
-    keeps from becoming one with what is around it. What `enter_as` is given follows its own parameters.
+    keeps from becoming one with what is around it. What it knows to have no rows it may answer without a look. What
+    `enter_as` is given follows the statement's own parameters.
     """
     lower = text.lower()
     if not lower.lstrip().startswith(("select ", "select\n", "with ")) or "offset" in lower:
@@ -159,20 +160,20 @@ class Lane:
         if self.reading.locked():
             # After a change the viewer is asked for anew, whatever still reads.
             async with self.database.untold() as lent:
-                return await self._asked(lent, session_id, now)
+                return (await self._asked(lent, session_id, now)).viewer
         async with Lending(self, None, None) as lent:
-            viewer = await self._asked(lent, session_id, now)
+            viewer = (await self._asked(lent, session_id, now)).viewer
             self.told(viewer)
             return viewer
 
-    async def _asked(self, lent: Lent, session_id: UUID, now: datetime) -> Viewer:
+    async def _asked(self, lent: Lent, session_id: UUID, now: datetime) -> Told:
         try:
             found = Told.of(await lent.rows(ENTER, {"session_id": session_id, "now": now}))
         except Unauthenticated:
             self._seen.forget(session_id)
             raise
         self._seen.keep(session_id, found)
-        return found.viewer
+        return found
 
     def assume(self, session_id: UUID, now: datetime, due: Callable[[Viewer], bool]) -> Viewer | None:
         """Take a session to belong to the same viewer as when that was asked last; the first reading of all asks.
@@ -185,10 +186,10 @@ class Lane:
         self.assumed = Assumed(found, session_id, now)
         return found.viewer
 
-    def entered(self, assumed: Assumed) -> None:
-        """The viewer is whom it was taken for, and the lane's connection was told of it."""
+    def entered(self, assumed: Assumed, moment: float) -> None:
+        """The viewer is whom it was taken for, and the lane's connection was told of it, not before this moment."""
         self.assumed = None
-        self.told(assumed.told.viewer)
+        self._told, self._told_at = assumed.told.viewer, moment
 
     def refute(self, assumed: Assumed) -> NoReturn:
         """The viewer is not whom it was taken for. Raises Unauthenticated: nothing of this operation may be told."""
@@ -220,7 +221,7 @@ class Lane:
                 await lent.tell()
             return
         async with self.database.untold() as lent:
-            if await self._asked(lent, assumed.session_id, assumed.now) != assumed.told.viewer:
+            if (await self._asked(lent, assumed.session_id, assumed.now)).said != assumed.told.said:
                 self.refute(assumed)
         self.assumed = None
 
@@ -278,16 +279,23 @@ class Entering(Lent):
             await self._enter(ENTER_AS, self._assumed.words, ENTER_AS)
 
     async def _enter(self, text: str, arguments: Sequence[Any], shown: str) -> Sequence[Record]:
-        connection = cast("PoolConnectionProxy[Record]", self._entering)
+        began = monotonic()
+        rows = await self._entered(text, arguments, shown)
+        if not rows:
+            # A row has passed the condition. That there is none proves nothing: who asks may not have been looked at.
+            began = monotonic()
+            await self._entered(ENTER_AS, self._assumed.words, ENTER_AS)
+        self.connection, self._entering = cast("PoolConnectionProxy[Record]", self._entering), None
+        self._lane.entered(self._assumed, began)
+        return rows
+
+    async def _entered(self, text: str, arguments: Sequence[Any], shown: str) -> Sequence[Record]:
         try:
-            rows = await self.fetched(connection, text, arguments, shown)
+            return await self.fetched(cast("PoolConnectionProxy[Record]", self._entering), text, arguments, shown)
         except asyncpg.PostgresError as error:
             if error.sqlstate == CHANGED:
                 self._lane.refute(self._assumed)
             raise
-        self.connection, self._entering = connection, None
-        self._lane.entered(self._assumed)
-        return rows
 
 
 class Lending:

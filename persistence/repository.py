@@ -43,7 +43,8 @@ def _scoped(statement: Select[Any], sight: Sight) -> Statement:
 @lru_cache(maxsize=2048)
 def _narrowed(entity: type[Entity], statement: Select[Any], names: frozenset[str], sight: Sight) -> Statement:
     """The statement with those of its columns that have these names; it begins with the entity's, in order."""
-    return _scoped(statement.with_only_columns(*chosen(entity, statement.selected_columns, names)), sight)
+    narrowed = statement.with_only_columns(*chosen(entity, statement.selected_columns, names))
+    return compile_statement(scoped(narrowed, sight))
 
 
 def narrowing(method: Callable[Concatenate[R, P], Awaitable[T]]) -> Callable[Concatenate[R, P], Awaitable[T]]:

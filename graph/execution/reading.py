@@ -199,10 +199,12 @@ class PlainResolver(Resolver):
             named = dict(arguments)
             if self._parent:
                 named[self._parent] = value
+            given = [value] if self._first else []
+            if function and not self._info:
+                return function(*given, **named)
             info: Any = strawberry.Info(_raw_info=run.info(field, places.path(at)), _field=own)
             if self._info:
                 named[self._info] = info
-            given = [value] if self._first else []
             return function(*given, **named) if function else own.get_result(value, info, given, named)
 
         return call

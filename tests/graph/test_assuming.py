@@ -44,6 +44,22 @@ async def test_what_reads_nothing_asks_all_the_same(gql: Gql, make: Make, servic
     assert [text[:15] for text in await statements(known, services, TYPE)] == ["select enter_as"]
 
 
+# The first reading of each of these knows to be empty, whatever is asked for, for who sees books.
+EMPTY = "query ($id: ID!, $key: ID!) { nodes(ids: [$key, $id]) { id } }"
+
+
+async def test_what_is_known_to_be_empty_lets_nobody_see_more(gql: Gql, make: Make) -> None:
+    advisor, other, admin = await make.advisor(clients=1), await make.advisor(clients=1), await make.user(Role.ADMIN)
+    assert other.book
+    given = {"id": id_of(await make.client(other.book)), "key": "service_key_" + "7" * 32}
+    known, everything = gql.as_(advisor), gql.as_(admin)
+    for _ in range(3):
+        assert (await everything.run(EMPTY, **given))["nodes"][1] is not None
+        assert (await known.run(EMPTY, **given))["nodes"] == [None, None]
+    await make.connection.execute(CHANGES["revoked"], advisor.session.id)
+    assert (await known.ask(EMPTY, **given)).codes == ["UNAUTHENTICATED"]
+
+
 CHANGES = {
     "revoked": "update sessions set revoked_at = now() where id = $1",
     "idle": "update sessions set idle_until = created_at where id = $1",
@@ -121,6 +137,7 @@ async def test_a_key_that_is_known_is_asked_for_along_with_what_is_read(gql: Gql
     from tests.factories import partners  # noqa: PLC0415 - beside its only use
 
     book = await make.book()
+    await make.client(book)
     partner = await partners.program(make, book)
     known = Gql(gql.client, gql.services, partner.token)
     for _ in range(2):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.access import Viewer
+from domain.access import Role, Viewer
 from domain.errors import Unauthenticated
 from graph.context import Services
 from persistence.database import Database
@@ -21,6 +21,9 @@ from tests.support.stage import Stage
 
 SETTINGS = [f"steward.{name}" for name in ("user", "books", "clients", "everything", "identity")]
 CLIENTS = Statement("select id from clients order by id", (), {})
+# What PostgreSQL knows to be empty, of which it may not look at any condition.
+NONE = Statement("select id from clients where false", (), {})
+NO_ID = Statement("select id from clients where id = $1", ("id",), {})
 # As some write it who page by numbers.
 SECOND_CLIENT = Statement("select id from clients order by id limit 1 offset 1", (), {})
 NEVER = lambda _: False  # noqa: E731 - never due to be asked
@@ -88,7 +91,7 @@ async def test_whoever_is_assumed_sees_of_every_table_what_a_lending_lets_it_see
 
 
 async def test_nothing_of_whoever_had_the_connection_is_left(narrow: Doors, make: Make) -> None:
-    advisor, admin = await make.advisor(clients=2), await make.user("ADMIN")  # type: ignore[arg-type] # an enum of text
+    advisor, admin = await make.advisor(clients=2), await make.user(Role.ADMIN)
     await make.advisor(clients=3)
     everything = await narrow.viewer(admin.session.id, datetime.now(UTC))
     lane, viewer = await assumed(narrow, advisor)
@@ -116,6 +119,23 @@ async def test_nothing_of_whoever_had_the_connection_is_left(narrow: Doors, make
     lane.close()
 
 
+@pytest.mark.parametrize("empty", [NONE, NO_ID])
+async def test_an_empty_answer_leaves_nothing_of_whoever_had_the_connection(
+    narrow: Doors, make: Make, empty: Statement
+) -> None:
+    advisor, admin = await make.advisor(clients=2), await make.user(Role.ADMIN)
+    await make.advisor(clients=3)
+    everything = await narrow.viewer(admin.session.id, datetime.now(UTC))
+    lane, viewer = await assumed(narrow, advisor)
+    async with narrow.database.lend(everything):
+        pass
+    async with lane.lend(viewer) as lent:
+        assert list(await lent.rows(empty, {"id": None})) == []
+    async with lane.lend(viewer) as lent:
+        assert len(await lent.rows(CLIENTS, {})) == 2
+    lane.close()
+
+
 async def test_an_untold_connection_is_nobodys(services: Services, make: Make) -> None:
     lane, viewer = await assumed(services.doors, await make.advisor())
     async with lane.lend(viewer) as lent:
@@ -136,7 +156,9 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("statement", [CLIENTS, SECOND_CLIENT, None], ids=["joined", "apart", "nothing"])
+@pytest.mark.parametrize(
+    "statement", [CLIENTS, SECOND_CLIENT, NONE, NO_ID, None], ids=["joined", "apart", "empty", "null", "nothing"]
+)
 @pytest.mark.parametrize("change", CHANGES)
 async def test_nothing_is_read_by_a_session_that_is_not_what_it_was(
     services: Services, make: Make, change: str, statement: Statement | None
@@ -147,7 +169,7 @@ async def test_nothing_is_read_by_a_session_that_is_not_what_it_was(
 
     async def read() -> None:
         async with lane.lend(viewer) as lent:
-            await lent.rows(statement or CLIENTS, {})
+            await lent.rows(statement or CLIENTS, {"id": None})
 
     if statement:
         with pytest.raises(Unauthenticated):
