@@ -460,5 +460,5 @@ async def test_the_list_costs_the_same_whatever_its_size(stage: Stage, gql: Gql,
         await make.portfolio(client)
     with Statements(stage.services.doors.database).counted() as seen:
         assert len((await gql.as_(advisor).run(IN_FULL))["clients"]["nodes"]) == clients
-    # The viewer, the page, the count, one for each of seven relations, and five for what all clients are worth.
-    assert len(seen) == 3 + 7 + 5
+    # The page, the count, one for each of seven relations, and five for what all clients are worth.
+    assert len(seen) == 2 + 7 + 5

@@ -22,7 +22,6 @@ from tests.factories.firm import Make, SignedIn
 from tests.support.gql import Gql
 from tests.support.language_model import LanguageModel, Want, says, wants
 from tests.support.served import Served, Socket, socket_to
-from tests.support.statements import Statements
 from tests.support.talking import (
     ASK,
     FOLLOW,
@@ -49,7 +48,6 @@ class Talk(msgspec.Struct):
 
     nib: Nib
     services: Services
-    statements: Statements
 
     async def joined(self, members: int) -> None:
         """Wait until so many follow in groups."""
@@ -67,7 +65,8 @@ class Talk(msgspec.Struct):
         """In statements, what a batch of words costs until all have heard it."""
         counts = []
         for number in range(BATCHES):
-            with self.statements.counted() as seen:
+            seen: list[str] = []
+            with self.services.doors.database.observed(seen.append):
                 await written(self.nib, "word ", 5 * number)
                 for socket in sockets:
                     ((_, told),) = (await socket.next()).items()
@@ -121,28 +120,28 @@ async def following(
 
 @pytest.mark.parametrize(("tabs", "sessions"), [(1, 1), (4, 1), (4, 2)])
 async def test_the_tabs_of_a_session_look_together(
-    make: Make, gql: Gql, live: Served, services: Services, statements: Statements, tabs: int, sessions: int
+    make: Make, gql: Gql, live: Served, services: Services, tabs: int, sessions: int
 ) -> None:
     advisor = await make.advisor()
     assert advisor.book
     sent = await say(gql, advisor, "Tell me.", context={"nodeIds": [id_of(await make.client(advisor.book))]})
     others = [await make.session(advisor.user, advisor.book) for _ in range(sessions - 1)]
     watchers = ([advisor, *others] * tabs)[:tabs]
-    held = Talk(await nib_of(services, sent["run"]["id"]), services, statements)
+    held = Talk(await nib_of(services, sent["run"]["id"]), services)
     async with following(live, watchers, FOLLOW, conversation=sent["conversation"]["id"]) as sockets:
         await held.joined(tabs)
         assert len(services.fanout.groups) == sessions
         assert await held.costs(sockets) == sessions * LOOK
 
 
-async def test_who_asks_looks_likewise(make: Make, live: Served, services: Services, statements: Statements) -> None:
+async def test_who_asks_looks_likewise(make: Make, live: Served, services: Services) -> None:
     advisor = await make.advisor()
     given = {"content": "Tell me.", "idempotencyKey": "once"}
     async with following(live, [advisor, advisor], ASK, input=given) as sockets:
         for socket in sockets:
             assert (await socket.next())["ask"]["__typename"] == "MessagePosted"
         run_id = await make.connection.fetchval("select id from runs")
-        held = Talk(await nib_of(services, f"run_{run_id.hex}"), services, statements)
+        held = Talk(await nib_of(services, f"run_{run_id.hex}"), services)
         await held.joined(2)
         assert len(services.fanout.groups) == 1
         assert await held.costs(sockets) == LOOK

@@ -26,7 +26,6 @@ from persistence.jobs import Enqueued, enqueue
 from tests.factories.firm import Make
 from tests.support.gql import Gql
 from tests.support.served import Served, socket_to
-from tests.support.statements import Statements
 from tests.support.worker import drained
 
 TOKEN = "vX0c9Yq2Zk7bTn4wRf6hLd8mSa1pUj3e"
@@ -67,12 +66,11 @@ async def test_operations_are_counted_by_name_type_and_outcome(gql: Gql, make: M
     assert seen["steward_request_seconds_sum{method=POST}"] > 0
 
 
-async def test_statements_are_those_that_repositories_ran(
-    gql: Gql, make: Make, services: Services, statements: Statements
-) -> None:
+async def test_statements_are_those_that_repositories_ran(gql: Gql, make: Make, services: Services) -> None:
     advisor = await make.advisor(clients=2, portfolios=1)
     before = counted(services)
-    with statements.counted() as asked:
+    asked: list[str] = []
+    with services.doors.database.observed(asked.append):
         await gql.as_(advisor).run("query Mine { clients { nodes { name portfolios { name } } } }")
     seen = counted(services)
     assert seen["steward_statements_total"] - before["steward_statements_total"] == len(asked) > 1

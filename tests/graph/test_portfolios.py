@@ -240,13 +240,11 @@ async def test_the_tree_of_clients_costs_a_fixed_number_of_statements(
     desk: Desk, statements: Statements, clients: int, held: int
 ) -> None:
     await held_by_clients(desk, clients, held)
-    await desk.gql.run("{ viewer { role } }")
     with statements.counted() as seen:
         data = await desk.gql.run(DEEP)
     found = [portfolio for client in data["clients"]["nodes"] for portfolio in client["portfolios"]]
     assert [portfolio["positions"]["totalCount"] for portfolio in found] == [held] * clients
-    # Clients, portfolios, targets, cash, positions, their count, instruments, lots; and a valuation of five. Who asks
-    # is told along with the first.
+    # Clients, portfolios, targets, cash, positions, their count, instruments, lots; and a valuation of five.
     assert len(seen) == 13
 
 

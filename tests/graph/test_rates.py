@@ -205,6 +205,8 @@ async def test_no_more_than_the_budget_is_ever_out(
 ) -> None:
     budgets, advisor = Budgets(settings, services, schema, cost=3 * REQUESTED), await make.advisor()
     async with budgets.at() as caller:
+        # Who is known is charged before anything is waited for.
+        assert await caller.code(PAGE, advisor.token) == ""
         codes = await asyncio.gather(*(caller.code(PAGE, advisor.token) for _ in range(12)))
         assert set(codes) == {"", "RATE_LIMITED"}, "those that came while others had it all"
         assert await caller.code(PAGE, advisor.token) == "", "what they gave back is there again"

@@ -337,8 +337,8 @@ async def test_a_series_of_past_days_is_what_the_night_has_stored(desk: Desk, st
         await drained(desk.gql.services)
         with statements.counted() as seen:
             assert await series(desk, interval, str(first), str(last)) == calculated
-        # The viewer, the portfolio, and its stored days: neither its ledger nor any price.
-        assert len(seen) == 3
+        # The portfolio and its stored days: neither its ledger nor any price.
+        assert len(seen) == 2
         wrong = made(await desk.record("DEPOSIT", first + 9 * DAY, amount="5"))
         later = [(on, str(int(value or 0) + 5 * (on >= str(first + 9 * DAY)))) for on, value in calculated]
         assert await series(desk, interval, str(first), str(last)) == later
@@ -481,8 +481,8 @@ async def test_valuations_cost_the_same_for_one_and_for_many(
         data = await desk.gql.run(MANY, asOf=as_of)
     worth = [node["wealth"]["totalAssets"]["amount"] for node in data["clients"]["nodes"] if node["household"]]
     assert worth == ["101"] * clients
-    # Viewer, clients, households, portfolios, cash, targets, instruments; and four times the five of valuations.
-    assert len(seen) == 27
+    # Clients, households, portfolios, cash, targets, instruments; and four times the five of valuations.
+    assert len(seen) == 26
 
 
 async def test_prices_and_rates_are_the_last_on_or_before_a_day(desk: Desk) -> None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from persistence.database import Database
 
+# What tells the viewer goes along with what is read, or by itself where the session is not known yet.
+TELLING: Final = ("viewer_of(", "enter_as(")
+
 
 class Statements:
-    """What repositories ask the database, the lending of connections apart."""
+    """What repositories ask the database, apart from what only tells it who asks."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -16,5 +20,10 @@ class Statements:
     def counted(self) -> Iterator[list[str]]:
         """The statements that ran within."""
         seen: list[str] = []
-        with self._database.observed(seen.append):
+
+        def note(text: str) -> None:
+            if not any(name in text for name in TELLING):
+                seen.append(text)
+
+        with self._database.observed(note):
             yield seen
