@@ -15,7 +15,6 @@ from graph.http.endpoint import Endpoint
 from graph.http.headers import NOT_KEPT, STRICT, Pair, SafeAnswers, block, guarded, is_encrypted
 from graph.http.meters import noted
 from graph.http.received import Received
-from graph.http.request_id import request_id
 from graph.http.response import Encoded
 from graph.observing import Observer, noting
 from graph.running import Running
@@ -60,7 +59,7 @@ class Api:
             answer = await self._endpoint.answer(Received(scope, receive), held)
             if type(answer) is Encoded:
                 running.status = answer.status_code
-                await self._send(answer, scope, send)
+                await self._send(answer, scope, send, running.request_id)
                 return
         except Exception as error:  # noqa: BLE001 - raised again where it is answered
             answer = _raising(error)
@@ -74,10 +73,10 @@ class Api:
 
         return SafeAnswers(ServerErrorMiddleware(guarding), always_tls=self._always_tls)
 
-    async def _send(self, answer: Encoded, scope: Scope, send: Send) -> None:
+    async def _send(self, answer: Encoded, scope: Scope, send: Send, of_request: str) -> None:
         encrypted = is_encrypted(scope, always=self._always_tls)
         standing = noted(scope)
-        own = (*answer.raw_headers, (b"x-request-id", request_id(scope).encode("ascii")))
+        own = (*answer.raw_headers, (b"x-request-id", of_request.encode("ascii")))
         if standing is not None:
             own += standing.headers
         head = b"".join([b"%b: %b\r\n" % pair for pair in own])

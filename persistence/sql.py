@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, cast, get_origin, get_type_hints
 
 import msgspec
 from asyncpg import Record
-from sqlalchemy import ColumnElement, FromClause, Text, func
+from sqlalchemy import ColumnElement, FromClause, Numeric, Text, func
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import CompilerElement
@@ -50,9 +50,10 @@ def compiled(statement: Executable) -> Statement:
 
 
 def as_text(name: str) -> str:
-    """What a column of numbers is asked for by where they only go out again: as plain text, without trailing zeros.
+    """What a column of numbers or of an enum is asked for by where they only go out again: as plain text.
 
-    To make numbers of what the database sends, and text of these, takes four times as long as to pass it on.
+    Numbers are without trailing zeros. To make numbers of what the database sends, and text of these, takes four times
+    as long as to pass it on; of an enum's members the text is all that goes out.
     """
     return f"{name}::text"
 
@@ -70,10 +71,15 @@ def chosen(
     if names is None:
         return [column for _, column in named]
     return [
-        column if name in names else func.trim_scale(column).cast(Text).label(name)
+        column if name in names else _text_of(column, name)
         for name, column in named
         if name in names or as_text(name) in names
     ]
+
+
+def _text_of(column: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+    """A column as text, which those of enums are."""
+    return func.trim_scale(column).cast(Text).label(name) if isinstance(column.type, Numeric) else column
 
 
 def _converter(hint: Any) -> Callable[[Any], Any] | None:

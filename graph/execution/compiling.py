@@ -21,6 +21,7 @@ from graphql import (
     TypeNameMetaFieldDef,
     get_named_type,
     is_abstract_type,
+    is_enum_type,
     is_leaf_type,
     is_object_type,
 )
@@ -180,7 +181,8 @@ def _reads(read: Reader, kind: GraphQLOutputType, columns: frozenset[str]) -> Ne
     if read.reads is None or not read.reads <= columns:
         return None
     bare = kind.of_type if isinstance(kind, GraphQLNonNull) else kind
-    return only_shown(read.reads) if isinstance(read, Attribute) and is_decimal(bare) else read.reads
+    as_text = is_decimal(bare) or is_enum_type(bare)
+    return only_shown(read.reads) if isinstance(read, Attribute) and as_text else read.reads
 
 
 class OneOf:

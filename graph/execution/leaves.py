@@ -21,6 +21,7 @@ Serialise = Callable[[Sequence[Any], set[type]], Sequence[Any]]
 
 # Plain numbers of a whole column, one after the other.
 WRITTEN: Final = re.compile(r"[-0-9.]+")
+TEXT: Final = {str}
 LEAST_INT: Final = -(2**31)
 MOST_INT: Final = 2**31 - 1
 
@@ -112,8 +113,12 @@ def _names(kind: GraphQLEnumType) -> Serialise:
     """Members and their values alike are looked up; whatever is neither is graphql-core's to judge."""
     names = {value.value: name for name, value in kind.values.items()}
     each = _each(kind)
+    # Most are called what their values are, and then the texts of a column are their names.
+    alike = frozenset(names.values()) if all(name == value for value, name in names.items()) else frozenset()
 
     def serialise(values: Sequence[Any], kinds: set[type]) -> Sequence[Any]:
+        if kinds == TEXT and alike.issuperset(values):
+            return values
         try:
             return [names[value] for value in values]
         except (KeyError, TypeError):

@@ -47,7 +47,7 @@ def of_rows(fields: Sequence[tuple[str, Needs]]) -> Needs:
 
 
 def only_shown(needs: frozenset[str]) -> frozenset[str]:
-    """Numbers that go out as they come, so that the database may write them."""
+    """Numbers and enums that go out as they come, so that nothing is made of what the database writes."""
     return frozenset(map(as_text, needs))
 
 

@@ -126,7 +126,7 @@ class Endpoint(GraphQL[Any, None]):
 
     async def _enter(self, request: Received, held: list[One]) -> None:
         """Count a request, and the connection for as long as its answer takes; raises RateLimited."""
-        origin = origin_of(request.scope)
+        origin = request.origin
         held.append(self.connections.one(origin.address).come())
         if self.gate is None:
             return
@@ -193,7 +193,7 @@ class Endpoint(GraphQL[Any, None]):
     async def _context(
         self, request: Received, token: str | None, operation: Operation, *, assuming: bool = False
     ) -> Context:
-        origin = origin_of(request.scope)
+        origin = request.origin
         try:
             return await self.contexts.of_request(token, origin, found=request.found, assuming=assuming)
         except Unauthenticated as fault:

@@ -5,6 +5,9 @@ from functools import cached_property
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
+from domain.origin import Origin
+from graph.http.origin import origin_of
+
 
 class Received:
     """A request whose headers are found by their names; Starlette's are walked through for each."""
@@ -28,6 +31,11 @@ class Received:
     def query_params(self) -> QueryParams:
         """What stands behind the question mark of its address."""
         return QueryParams(self.scope["query_string"])
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Where it comes from."""
+        return origin_of(self.scope)
 
     @property
     def accept(self) -> str:
