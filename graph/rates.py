@@ -111,7 +111,7 @@ class Rates:
     async def request(self, caller: Caller) -> Standing:
         """Count a request; raises RateLimited, which says how long to wait."""
         budget = self._budgets(caller).requests
-        window = await self._taken(budget, 1)
+        window = self._windows.take_at_once(*budget, 1) or await self._windows.take(*budget, 1)
         standing = self._standing(budget.most, window)
         if not window.taken:
             raise OverLimit(f"Too many requests: {budget.most} a minute are answered.", standing)
@@ -134,7 +134,7 @@ class Rates:
         if points > budget.most:
             issue = f"requested {points} points, limit {budget.most} a minute"
             raise TooComplex(f"The operation costs too much: {issue}.", (("cost", issue),))
-        window = await self._taken(budget, points)
+        window = self._windows.take_at_once(*budget, points) or await self._windows.take(*budget, points)
         if not window.taken:
             standing = self._standing(budget.most, window)
             raise OverLimit(
@@ -159,10 +159,6 @@ class Rates:
     def standing_of(self, caller: Caller, window: Window) -> Standing:
         """What is left of the points."""
         return self._standing(self._budgets(caller).cost.most, window)
-
-    async def _taken(self, budget: Budget, amount: int) -> Window:
-        at_once = self._windows.take_at_once(*budget, amount)
-        return at_once or await self._windows.take(*budget, amount)
 
     def _standing(self, most: int, window: Window) -> Standing:
         return Standing(most, max(0, most - window.used), window.ends_at, self._clock)
