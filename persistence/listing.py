@@ -7,7 +7,20 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Table, and_, any_, bindparam, func, lateral, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    any_,
+    bindparam,
+    func,
+    lateral,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.types import BigInteger, Uuid
 
 from domain.access import Sight, Viewer
@@ -46,6 +59,10 @@ def one_of(name: str, column: ColumnElement[Any], type_: Any) -> tuple[str, Filt
     return plain(name, lambda: column == any_(bindparam(name, type_=type_)))
 
 
+# Pages of the usual sizes, and one row more, which tells whether there is another page.
+ROWS: Final = (6, 11, 21, 26, 51, 101, 201)
+
+
 class Shape(msgspec.Struct, frozen=True, cache_hash=True):
     """What a page's SQL depends on; its values come apart, so that the text is compiled once."""
 
@@ -55,6 +72,9 @@ class Shape(msgspec.Struct, frozen=True, cache_hash=True):
     descending: bool
     resumed: bool
     columns: frozenset[str] | None
+    # How many rows are read at most. It is written out: what is limited by a parameter PostgreSQL plans anew each time,
+    # in a list of some length, which costs it as much as to read the page.
+    most: int
 
 
 class Listing(Generic[E]):
@@ -96,15 +116,22 @@ class Listing(Generic[E]):
         return made
 
     def _asked(
-        self, viewer: Viewer, request: PageRequest, columns: frozenset[str] | None = None
+        self, viewer: Viewer, request: PageRequest, columns: frozenset[str] | None = None, *, counting: bool = False
     ) -> tuple[Shape, dict[str, Any]]:
         """What the SQL of a page depends on, and its values. Raises Invalid for a cursor of another list."""
         given, cursor, backward = self._given(request), request.cursor(), request.backward
+        most = 0 if counting else next((rows for rows in ROWS if rows > request.size), request.size + 1)
         descending = (request.order.direction is Direction.DESC) != backward
         shape = Shape(
-            viewer.sight, frozenset(given), request.order.field, descending, resumed=cursor is not None, columns=columns
+            viewer.sight,
+            frozenset(given),
+            request.order.field,
+            descending,
+            resumed=cursor is not None,
+            columns=columns,
+            most=most,
         )
-        values: dict[str, Any] = {**viewer_values(viewer), "page_size": request.size + 1}
+        values: dict[str, Any] = viewer_values(viewer)
         for translated in given.values():
             values |= translated
         if cursor is not None:
@@ -145,7 +172,7 @@ class Listing(Generic[E]):
             at_most = key <= value if shape.descending else key >= value
             statement = statement.where(at_most, or_(beyond, and_(key == value, tie)))
         ordering = (key.desc(), self.table.c.id.desc()) if shape.descending else (key, self.table.c.id)
-        return statement.order_by(*ordering).limit(bindparam("page_size", type_=BigInteger))
+        return statement.order_by(*ordering).limit(literal_column(str(shape.most), BigInteger))
 
     def _matching(self, statement: Select[Any], shape: Shape) -> Select[Any]:
         return statement.where(*(self.filters[name].condition() for name in sorted(shape.filters)))
@@ -186,7 +213,7 @@ class Listing(Generic[E]):
         def build(shape: Shape) -> Select[Any]:
             return scoped(self._matching(select(func.count()).select_from(self.table), shape), shape.sight)
 
-        shape, values = self._asked(viewer, request)
+        shape, values = self._asked(viewer, request, counting=True)
         (row,) = await lent.rows(self._text("count", shape, build), values)
         return int(row[0])
 
@@ -200,7 +227,7 @@ class Listing(Generic[E]):
             counted = select(parent, func.count()).where(parent == any_(bindparam("keys", type_=UUIDS)))
             return scoped(self._matching(counted, shape), shape.sight).group_by(parent)
 
-        shape, values = self._asked(viewer, request)
+        shape, values = self._asked(viewer, request, counting=True)
         rows = await lent.rows(self._text("counts", shape, build), values | {"keys": keys})
         found: dict[UUID, int] = {row[0]: row[1] for row in rows}
         return [(key, found.get(key, 0)) for key in keys]

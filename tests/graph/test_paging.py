@@ -19,6 +19,7 @@ from domain.orders import OrderStatus
 from domain.paging import Cursor, Direction
 from domain.text import fold
 from graph.ids import encode, id_of
+from persistence.listing import ROWS
 from tests.factories import announcements, jobs, ledger, partners, people, talks, trading, trail
 from tests.factories.firm import SignedIn
 from tests.strategies.lists import filters
@@ -350,3 +351,19 @@ async def test_nested_pages_of_all_parents_are_one_statement(stage: Stage, gql: 
         assert node["a"] == {"totalCount": alone["totalCount"], "nodes": alone["nodes"]}
         assert node["b"]["nodes"] == (await listing.page(gql, id=node["id"], last=2))["nodes"]
     assert len({node["a"]["totalCount"] for node in nodes}) > 1
+
+
+@pytest.mark.parametrize("size", [1, 5, 6, 7, 30, 50, 51, 200])
+async def test_pages_of_any_size_are_planned_once_and_hold_no_more(stage: Stage, size: int) -> None:
+    """A limit that is a parameter is planned anew by PostgreSQL for each page; written out, there are a few of them."""
+    advisor = await stage.make.advisor(clients=9)
+    seen: list[str] = []
+    with stage.services.doors.database.observed(seen.append):
+        found = await stage.gql.as_(advisor).run(
+            "query ($n: Int!) { clients(first: $n) { nodes { id } pageInfo { hasNextPage } } }", n=size
+        )
+    assert len(found["clients"]["nodes"]) == min(size, 9)
+    assert found["clients"]["pageInfo"]["hasNextPage"] is (size < 9)
+    (limit,) = [int(text.rsplit("LIMIT", 1)[1]) for text in seen if "LIMIT" in text]
+    assert limit in ROWS
+    assert limit > size
