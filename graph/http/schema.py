@@ -199,11 +199,7 @@ class Schema(StrawberrySchema):
         """
         if not self._straight or not operation.is_planned(given):
             return False
-        # A loop, for most have one: what `all` goes through is made for each request.
-        for passes in self._passing:  # noqa: SIM110 - as above
-            if not passes(context):
-                return False
-        return True
+        return all(passes(context) for passes in self._passing)
 
     async def straight(
         self, operation: Operation, given: dict[str, Any], context: Any, root: Any = None

@@ -11,6 +11,7 @@ from graph.context import Services
 from graph.http.schema import Schema
 from graph.ids import id_of
 from graph.settings import Settings
+from tests.factories import partners
 from tests.factories.firm import Make, SignedIn
 from tests.support.budgets import Budgets
 from tests.support.gql import Gql
@@ -134,8 +135,6 @@ async def test_a_change_is_made_by_whom_the_session_belongs_to_now(gql: Gql, mak
 
 
 async def test_a_key_that_is_known_is_asked_for_along_with_what_is_read(gql: Gql, make: Make) -> None:
-    from tests.factories import partners  # noqa: PLC0415 - beside its only use
-
     book = await make.book()
     await make.client(book)
     partner = await partners.program(make, book)
