@@ -73,7 +73,7 @@ def log_info(logger: logging.Logger, message: str, facts: Mapping[str, Any], mea
     of what a line costs. So where our own handler is all there is, the line goes straight to it. `facts` are hashable,
     and many lines' the same.
     """
-    handlers = logging.getLogger().handlers
+    handlers = logging.root.handlers
     ours = handlers[0] if len(handlers) == 1 else None
     plain = not (logger.handlers or logger.filters)
     if plain and type(ours) is _Together and not ours.filters and ours.level <= logging.INFO:
@@ -82,15 +82,20 @@ def log_info(logger: logging.Logger, message: str, facts: Mapping[str, Any], mea
         logger.info(message, extra={**facts, **measured})
 
 
+# What a line is made of when it is written: `quick` takes it.
+Untold = tuple[float, Mapping[str, str] | None, str, str, Mapping[str, Any], Mapping[str, float]]
+
+
 class _Together(logging.StreamHandler[TextIO]):
     """Writes the lines of a moment at once: to write each by itself costs as much as to read a row.
 
-    Warnings and worse are written at once, and so is everything where no loop runs.
+    So does making them one by one, between all that a request needs: they are made when they are written, of what there
+    was to tell. Warnings and worse are written at once, and so is everything where no loop runs.
     """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._lines: list[str] = []
+        self._lines: list[str | Untold] = []
         # The loop that will write them.
         self._due: asyncio.AbstractEventLoop | None = None
 
@@ -102,16 +107,16 @@ class _Together(logging.StreamHandler[TextIO]):
             self.handleError(record)
 
     def take(self, logger: str, message: str, facts: Mapping[str, Any], measured: Mapping[str, float]) -> None:
-        """Make a line at level INFO of these facts, without a record."""
+        """Have a line made at level INFO of these facts, without a record."""
         try:
-            line = cast("_Lines", self.formatter).quick(time(), logger, message, facts, measured)
+            now = running()
             with self.lock or nullcontext():
-                self._add(line, at_once=False)
+                self._add((time(), now.told() if now else None, logger, message, facts, measured), at_once=False)
         except Exception:  # noqa: BLE001 - as above
             self._failed(logger)
 
-    def _add(self, line: str, *, at_once: bool) -> None:
-        self._lines.append(line + self.terminator)
+    def _add(self, line: "str | Untold", *, at_once: bool) -> None:
+        self._lines.append(line)
         loop = _loop()
         if at_once or loop is None:
             self.flush()
@@ -135,8 +140,18 @@ class _Together(logging.StreamHandler[TextIO]):
         with self.lock or nullcontext():
             lines, self._lines = self._lines, []
             if lines:
-                self.stream.write("".join(lines))
+                self.stream.write("".join(map(self._made, lines)))
             super().flush()
+
+    def _made(self, line: "str | Untold") -> str:
+        """A line as it is written; none of it where it cannot be made, which is told."""
+        if type(line) is tuple:
+            try:
+                line = cast("_Lines", self.formatter).quick(*line)
+            except Exception:  # noqa: BLE001 - as above
+                self._failed(line[2])
+                return ""
+        return f"{line}{self.terminator}"
 
 
 def _loop() -> asyncio.AbstractEventLoop | None:
@@ -164,16 +179,23 @@ class _Lines(logging.Formatter):
         if record.exc_info:
             # Without the values of local variables: they are clients' data.
             facts["exception"] = self.formatException(record.exc_info)
-        return self.line(record.created, record.levelname.lower(), record.name, record.getMessage(), facts)
-
-    def quick(
-        self, moment: float, logger: str, message: str, facts: Mapping[str, Any], measured: Mapping[str, float]
-    ) -> str:
-        """As `line`, at level INFO; what is the same in many lines is rendered and masked once for all."""
         now = running()
-        if self._render is not _as_json or now is None:
-            return self.line(moment, "info", logger, message, {**facts, **measured})
-        said = now.told()
+        told = now.told() if now is not None else {}
+        return self.line(record.created, record.levelname.lower(), record.name, record.getMessage(), told | facts)
+
+    def quick(  # noqa: PLR0917 - what `take` has kept
+        self,
+        moment: float,
+        told: Mapping[str, str] | None,
+        logger: str,
+        message: str,
+        facts: Mapping[str, Any],
+        measured: Mapping[str, float],
+    ) -> str:
+        """As `line`, at level INFO, of what was `told`; what is the same in many lines is rendered and masked once."""
+        said = dict(told or {})
+        if self._render is not _as_json or told is None:
+            return self.line(moment, "info", logger, message, {**said, **facts, **measured})
         own = {"time": _stamp(moment), "request_id": masked(said.pop("request_id")), **measured}
         return orjson.dumps(own)[:-1].decode() + _same(logger, message, *said.items(), *facts.items())
 
@@ -185,8 +207,6 @@ class _Lines(logging.Formatter):
             "logger": logger,
             "message": message,
         }
-        if (now := running()) is not None:
-            event |= now.told()
         event |= facts
         return self._render(masked_event(event))
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,7 +27,7 @@ from starlette.types import Scope
 
 from domain.errors import ErrorCode
 from graph.running import Running
-from graph.tallies import Spread, Tally
+from graph.tallies import Spread, Tally, add
 from persistence.connections import Pooled
 
 # Beyond these an operation is counted as `other`: its name is its client's choice, and each would be a series.
@@ -47,12 +47,23 @@ def names_in(documents: Iterable[str]) -> list[str]:
     return [name for document in documents for name in NAMED.findall(document)]
 
 
+class Ended(NamedTuple):
+    """What an operation that has come to its end adds to; a subscription takes as long as its client likes."""
+
+    times: list[int]
+    seconds: list[float] | None
+    statements: list[float] | None
+
+
 class Metrics:
     """The metrics of one application; `names` are operations that are told apart from the first on."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
         self._names = set(names)
+        # What each request adds to, found at once: by method and status, and by an operation's name, type and outcome.
+        self._answers: dict[tuple[str, int | None], tuple[list[int], list[float]]] = {}
+        self._ended: dict[tuple[str, str, str], Ended] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -109,10 +120,15 @@ class Metrics:
 
     def answered(self, method: str, running: Running, seconds: float) -> None:
         """Count an HTTP request that has taken so long, and the operation that it asked for."""
-        method = method if method in METHODS else OTHER
-        self.requests.inc(method, str(running.status or "none"))
+        known = self._answers.get((method, running.status))
+        if known is None:
+            label = method if method in METHODS else OTHER
+            known = self.requests.count(label, str(running.status or "none")), self.request_seconds.seen(label)
+            if label is not OTHER:
+                self._answers[method, running.status] = known
+        known[0][0] += 1
         if running.kind != "subscription":
-            self.request_seconds.observe(seconds, method)
+            add(known[1], SECONDS, seconds)
         self.done(running, seconds)
 
     def done(self, running: Running, seconds: float) -> None:
@@ -121,11 +137,18 @@ class Metrics:
             self.errors.labels(code).inc()
         if not running.asked:
             return
-        name, kind = self._name(running), running.kind
-        self.operations.inc(name, kind, "failed" if running.codes else "answered")
-        if kind != "subscription":
-            self.operation_seconds.observe(seconds, name, kind)
-            self.operation_statements.observe(running.statements, kind)
+        key = self._name(running), running.kind, "failed" if running.codes else "answered"
+        known = self._ended.get(key) or self._ended.setdefault(key, self._ends(*key))
+        known.times[0] += 1
+        if known.seconds is not None and known.statements is not None:
+            add(known.seconds, SECONDS, seconds)
+            add(known.statements, STATEMENTS, running.statements)
+
+    def _ends(self, name: str, kind: str, outcome: str) -> "Ended":
+        times = self.operations.count(name, kind, outcome)
+        if kind == "subscription":
+            return Ended(times, None, None)
+        return Ended(times, self.operation_seconds.seen(name, kind), self.operation_statements.seen(kind))
 
     def _name(self, running: Running) -> str:
         """The operation's name as a label: only what users have run makes a new one, and only so many of them do."""

@@ -10,8 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graph.http.request_id import request_id
 from graph.logs import log_info
-from graph.metrics import Metrics
+from graph.metrics import WAITS, Metrics
 from graph.running import Running, current, running
+from graph.tallies import add
 from graph.traces import Traces
 from persistence.database import Watch
 
@@ -19,6 +20,9 @@ access: Final = logging.getLogger("steward.access")
 
 FIRST_ERROR: Final = 400
 FAILED: Final = 500
+
+# What serves a request.
+Serve = Callable[[Running], Awaitable[None]]
 
 
 class Observer(Watch):
@@ -28,22 +32,26 @@ class Observer(Watch):
         self.metrics = metrics or Metrics()
         self.traces = traces or Traces()
         self.sockets = 0
+        self._statements = self.metrics.statements.count()
+        self._waits = self.metrics.pool_wait.seen()
 
-    def statement(self, text: str) -> AbstractContextManager[object]:
+    def statement(self, text: str) -> AbstractContextManager[object] | None:
         """A statement that a repository runs."""
-        self.metrics.statements.inc()
+        self._statements[0] += 1
         if (now := running()) is not None:
             now.statements += 1
-        return self.traces.statement(text)
+        return None if self.traces.silent else self.traces.statement(text)
 
     def waited(self, seconds: float) -> None:
         """How long somebody has waited for a connection of the pool."""
-        self.metrics.pool_wait.observe(seconds)
+        add(self._waits, WAITS, seconds)
 
-    async def request(self, scope: Scope, serve: Callable[[Running], Awaitable[None]]) -> None:
+    async def request(self, scope: Scope, serve: Serve) -> None:
         """An HTTP request, to the last byte of its answer; whoever serves it notes the status."""
         made, method = Running(request_id(scope)), scope["method"]
-        with current(made), self.traces.request(scope, made.request_id) as span:
+        if not self.traces.silent:
+            serve = self._traced(scope, serve)
+        with current(made):
             try:
                 await serve(made)
             except Exception:
@@ -52,11 +60,23 @@ class Observer(Watch):
                 raise
             finally:
                 seconds = made.seconds
-                span.set_attribute("http.response.status_code", made.status or 0)
                 self.metrics.answered(method, made, seconds)
                 if made.asked or (made.status or FIRST_ERROR) >= FIRST_ERROR:
                     log_access(made, seconds, method, made.status)
                 made.end()
+
+    def _traced(self, scope: Scope, serve: Serve) -> Serve:
+        async def traced(made: Running) -> None:
+            with self.traces.request(scope, made.request_id) as span:
+                try:
+                    await serve(made)
+                except Exception:
+                    made.status = made.status or FAILED
+                    raise
+                finally:
+                    span.set_attribute("http.response.status_code", made.status or 0)
+
+        return traced
 
     @contextmanager
     def socket(self) -> Iterator[None]:

@@ -35,6 +35,8 @@ class OtlpTraces(Traces):
     write into traces that are not its own, and have all of its requests kept.
     """
 
+    silent = False
+
     def __init__(self, endpoint: str, *, share: float = 1.0, trusted: Sequence[Network] = ()) -> None:
         # Made from what is said here alone, and nothing of it global.
         self._provider = TracerProvider(

@@ -16,6 +16,12 @@ from prometheus_client.utils import floatToGoString
 Labels = tuple[str, ...]
 
 
+def add(seen: list[float], bounds: Sequence[float], value: float) -> None:
+    """Note a value in what a `Spread` of these bounds has seen."""
+    seen[0] += value
+    seen[bisect_left(bounds, value) + 1] += 1
+
+
 class Tally(Collector):
     """A counter, by its labels' values; one without labels is there from the first on."""
 
@@ -23,18 +29,22 @@ class Tally(Collector):
         self._name = name
         self._text = text
         self._labels = labels
-        self._counts: dict[Labels, int] = {} if labels else {(): 0}
+        # One count each, in a list so that it can be kept and counted on.
+        self._counts: dict[Labels, list[int]] = {} if labels else {(): [0]}
         registry.register(self)
 
     def inc(self, *labels: str) -> None:
         """Count one."""
-        counts = self._counts
-        counts[labels] = counts.get(labels, 0) + 1
+        self.count(*labels)[0] += 1
+
+    def count(self, *labels: str) -> list[int]:
+        """The count of these labels, which stays the same list: for who adds to it each time."""
+        return self._counts.get(labels) or self._counts.setdefault(labels, [0])
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """The counts, as the library tells them."""
         family = CounterMetricFamily(self._name, self._text, labels=self._labels)
-        for labels, count in list(self._counts.items()):
+        for labels, (count,) in list(self._counts.items()):
             family.add_metric(labels, count)
         yield family
 
@@ -59,11 +69,11 @@ class Spread(Collector):
 
     def observe(self, value: float, *labels: str) -> None:
         """Note a value, in the unit of the bounds."""
-        seen = self._seen.get(labels)
-        if seen is None:
-            seen = self._seen[labels] = self._nothing()
-        seen[0] += value
-        seen[bisect_left(self._bounds, value) + 1] += 1
+        add(self.seen(*labels), self._bounds, value)
+
+    def seen(self, *labels: str) -> list[float]:
+        """What was seen under these labels, which stays the same list: for who adds to it each time."""
+        return self._seen.get(labels) or self._seen.setdefault(labels, self._nothing())
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """What was seen, as the library tells it: each bucket with all that are below it."""

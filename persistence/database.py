@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from time import perf_counter
 from typing import Any, Final, TypeVar, cast
 
@@ -101,15 +101,13 @@ class _Connection(Connection):
 class Watch:
     """Whoever watches what is asked of the database; this one does not care."""
 
-    def statement(self, text: str) -> AbstractContextManager[object]:  # noqa: ARG002 - for who cares
-        """Around a statement that a repository runs."""
-        return UNSEEN
+    def statement(self, text: str) -> AbstractContextManager[object] | None:
+        """Around a statement that a repository runs, if anybody stands there."""
 
     def waited(self, seconds: float) -> None:
         """After a wait for a connection of the pool."""
 
 
-UNSEEN: Final = nullcontext()
 NOBODY_WATCHES: Final = Watch()
 
 
@@ -139,7 +137,10 @@ class Lent:
         """Run a statement on a connection, `shown` to whoever watches."""
         self._observe(shown)
         try:
-            with self._watch.statement(shown):
+            seen = self._watch.statement(shown)
+            if seen is None:
+                return await connection.fetch(text, *arguments)
+            with seen:
                 return await connection.fetch(text, *arguments)
         except _FAILURES as error:
             raise _in_our_words(error) from error
@@ -320,17 +321,23 @@ class Database:
 
         Whoever takes it `in_turn` waits for a while before it is taken from somebody who wants it again.
         """
-        connections = self._connections
-        waits = in_turn and not connections.spare
-        if not waits and (ready := connections.ready()) is not None:
-            self.watch.waited(0.0)
+        if (ready := self.at_once(in_turn=in_turn)) is not None:
             return ready
-        began = perf_counter()
+        connections, began = self._connections, perf_counter()
         with faults():
-            handed = await connections.turn() if waits else None
+            handed = await connections.turn() if in_turn and not connections.spare else None
             connection = handed or connections.ready() or await connections.wait()
         self.watch.waited(perf_counter() - began)
         return connection
+
+    def at_once(self, *, in_turn: bool = False) -> "PoolConnectionProxy[Record] | None":
+        """As `acquire`, if nothing has to be waited for; else none."""
+        connections = self._connections
+        if in_turn and not connections.spare:
+            return None
+        if (ready := connections.ready()) is not None:
+            self.watch.waited(0.0)
+        return ready
 
     def give_back(self, connection: "PoolConnectionProxy[Record]", *, sound: bool = True) -> None:
         """Let others have a connection; one that is not `sound`, after any failure, is looked at before."""

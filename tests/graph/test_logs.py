@@ -2,7 +2,9 @@ import asyncio
 import io
 import logging
 import re
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -235,6 +237,29 @@ async def test_threads_may_write_while_lines_wait_and_no_stream_fails_whoever_lo
         root.removeHandler(handler)
         root.setLevel(before)
     assert "BrokenPipeError" in capsys.readouterr().err
+
+
+async def test_a_line_that_is_made_later_tells_of_when_it_was_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream, logger = Writes(), logging.getLogger("steward.access")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [set_up(LogFormat.JSON, LogLevel.INFO, stream)])
+    made = Running("first")
+    with current(made):
+        log_info(logger, "operation", {"status": 200}, {"ms": 1.5})
+        began = time.time()
+        made.viewer, made.request_id = UUID(int=7), "later"
+    with current(Running("second")):
+        # Which nobody can render.
+        log_info(logger, "operation", {"status": []}, {"ms": 1.5})
+        log_info(logger, "operation", {"status": 500}, {"ms": 1.5})
+    logger.info("a record")
+    await asyncio.sleep(MOMENT * 3)
+    first, second, record = map(msgspec.json.decode, "".join(stream.written).splitlines())
+    assert (first["request_id"], first["status"], "viewer" in first) == ("first", 200, False)
+    assert abs(datetime.fromisoformat(first["time"]).timestamp() - began) < MOMENT / 2
+    assert (second["request_id"], second["status"], record["message"]) == ("second", 500, "a record")
+    assert "unhashable" in capsys.readouterr().err
 
 
 class Writes(io.StringIO):
