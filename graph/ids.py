@@ -24,6 +24,7 @@ from domain.parties import Party
 from domain.portfolios import Portfolio
 from domain.positions import Lot, Position
 from domain.service_accounts import ServiceAccount, ServiceKey
+from persistence.sql import key_of
 
 # One registry: a prefix is never given to another type, for frontends and partners keep ids.
 PREFIXES: Final[Mapping[type[Entity], str]] = {
@@ -79,7 +80,7 @@ def split(text: str, field: str) -> tuple[str, UUID]:
     # An id that does not re-encode to itself would put one row into a client's cache under two ids.
     if prefix not in ENTITIES or not DIGITS.fullmatch(digits):
         raise Invalid.of(field, "is not an id")
-    return prefix, UUID(int=int(digits, 16))
+    return prefix, key_of(digits)
 
 
 def decode(text: str, prefix: str, field: str) -> UUID:

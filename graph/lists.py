@@ -203,7 +203,7 @@ class _RootList(StrawberryField):
     ) -> list[Listed]:
         """The page, for the one root that there is."""
         columns = needed | {"id"} if needed is not None and narrows(self.page) else None
-        return [await self._listed(context, arguments, columns) for _ in sources]
+        return [await self._listed(context, arguments, columns)] * len(sources)
 
     async def _listed(self, context: Context, arguments: Mapping[str, Any], columns: Needs) -> Listed:
         request = self.lists.request(arguments, nested=False)

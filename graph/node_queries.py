@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import strawberry
@@ -87,7 +87,8 @@ async def found_node(context: Context, prefix: str, row_id: UUID, columns: Needs
     found = await context.read_columns(narrowed, load, [row_id])
     if not found:
         raise NotFound
-    return cast("Entity", found[0])
+    node: Entity = found[0]
+    return node
 
 
 class OneNode(StrawberryField):
@@ -106,7 +107,7 @@ class OneNode(StrawberryField):
         """The object, for the one root that there is."""
         prefix, row_id = split(arguments["id"], "id")
         columns = needed(ENTITIES[prefix]) if needed else None
-        return [await found_node(context, prefix, row_id, columns) for _ in sources]
+        return [await found_node(context, prefix, row_id, columns)] * len(sources)
 
 
 @strawberry.type

@@ -244,11 +244,11 @@ class Listed(Repository, Generic[E]):
     @narrowing
     async def by_ids(self, viewer: Viewer, keys: Sequence[UUID]) -> list[E]:
         """These rows, in any order, those left out that the viewer may not see."""
+        entity: Any = self.entity
         if len(keys) == 1:
             # The driver takes longer to write a list than all else, and PostgreSQL to look into it.
-            statement = by_id(self.entity, self.table)
-            return await self.narrow(cast("type[E]", self.entity), statement, viewer, id=keys[0])
-        return await self.narrow(cast("type[E]", self.entity), by_ids(self.entity, self.table), viewer, keys=keys)
+            return await self.narrow(entity, by_id(entity, self.table), viewer, id=keys[0])
+        return await self.narrow(entity, by_ids(entity, self.table), viewer, keys=keys)
 
     @narrowing
     async def page(self, viewer: Viewer, request: PageRequest) -> Page[E]:
@@ -279,4 +279,5 @@ class Listed(Repository, Generic[E]):
 
 def repository_of(method: Callable[Concatenate[R, P], Awaitable[T]]) -> type[R]:
     """The repository class of an unbound method."""
-    return cast("type[R]", method.repository)  # type: ignore[attr-defined] # set when the class was made
+    found: type[R] = method.repository  # type: ignore[attr-defined] # set when the class was made
+    return found

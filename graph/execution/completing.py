@@ -122,7 +122,7 @@ class NonNull:
 
     def __init__(self, of: Completion) -> None:
         self._of = of
-        self.at_once = _without_null(of.at_once) if of.at_once else None
+        self.at_once = (of.all_at_once if isinstance(of, Leaves) else _without_null(of.at_once)) if of.at_once else None
 
     async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The column."""
@@ -169,6 +169,13 @@ class Leaves:
         there = [value for value in values if value is not None]
         made = iter(self._serialise(there, kinds - {NoneType}))
         return [None if value is None else next(made) for value in values]
+
+    def all_at_once(self, values: Sequence[Any]) -> Sequence[Any]:
+        """The same where none may be null; no scalar makes null of a value (`graph/execution/leaves.py`)."""
+        kinds = set(map(type, values))
+        if NoneType in kinds:
+            raise ValueError
+        return self._serialise(values, kinds)
 
     def _one(self, value: Any, at: int, spots: Spots) -> Any:
         if value is None:

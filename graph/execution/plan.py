@@ -70,7 +70,10 @@ class Level:
         failing: dict[int, Spots] = {}
         columns: list[Sequence[Any]] = []
         for at, at_once in enumerate(self._at_once):
-            column = _usual(at_once, objects) if at_once else None
+            try:
+                column = at_once(objects) if at_once else None
+            except Exception:  # noqa: BLE001 - whatever it is, it is found out and told value by value
+                column = None
             if column is None:
                 column = () if at in self._together else await self._column(at, run, objects, spots, failing)
             columns.append(column)
@@ -94,14 +97,6 @@ class Level:
         if under.failures:
             failing[at] = under
         return made
-
-
-def _usual(at_once: Compute, objects: Sequence[Any]) -> Sequence[Any] | None:
-    """The column of a field if all of it is as usual."""
-    try:
-        return at_once(objects)
-    except Exception:  # noqa: BLE001 - whatever it is, it is found out and told value by value
-        return None
 
 
 def _fail(rows: list[Any], under: Spots, spots: Spots) -> None:
