@@ -4,7 +4,7 @@ Routes, other sites' pages and files are none of their business, and each layer 
 field of the answer. What such a request gets is what all get: the same headers, the same line of the log.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.http.crowd import One
 from graph.http.endpoint import Endpoint
+from graph.http.head import head_of
 from graph.http.headers import NOT_KEPT, STRICT, Pair, SafeAnswers, block, guarded, is_encrypted
 from graph.http.meters import noted
 from graph.http.received import Received
@@ -28,7 +29,7 @@ def is_program(scope: Scope) -> bool:
     """Whether a request is a program's to the API: no page, no file, and from no other site."""
     if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != PATH:
         return False
-    return b"origin" not in dict(scope["headers"])
+    return b"origin" not in head_of(scope).first
 
 
 class Api:
@@ -41,29 +42,25 @@ class Api:
         self._kept_out: dict[bool, Sequence[Pair]] = {True: [*NOT_KEPT, STRICT], False: NOT_KEPT}
         self._blocks = {encrypted: block(tuple(pairs)) for encrypted, pairs in self._kept_out.items()}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve a request."""
+        return self._observer.request(scope, lambda running: self._serve(scope, receive, send, running))
 
-        async def serve(running: Running) -> None:
-            held: list[One] = []
-            try:
-                await self._serve(scope, receive, send, running, held)
-            finally:
-                for one in held:
-                    one.leave()
-
-        await self._observer.request(scope, serve)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, running: Running, held: list[One]) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, running: Running) -> None:
+        held: list[One] = []
         try:
-            answer = await self._endpoint.answer(Received(scope, receive), held)
-            if type(answer) is Encoded:
-                running.status = answer.status_code
-                await self._send(answer, scope, send, running.request_id)
-                return
-        except Exception as error:  # noqa: BLE001 - raised again where it is answered
-            answer = _raising(error)
-        await self._around(answer)(scope, receive, noting(running, send))
+            try:
+                answer = await self._endpoint.answer(Received(scope, receive), held)
+                if type(answer) is Encoded:
+                    running.status = answer.status_code
+                    await self._send(answer, scope, send, running.request_id)
+                    return
+            except Exception as error:  # noqa: BLE001 - raised again where it is answered
+                answer = _raising(error)
+            await self._around(answer)(scope, receive, noting(running, send))
+        finally:
+            for one in held:
+                one.leave()
 
     def _around(self, answer: ASGIApp) -> ASGIApp:
         """Whatever takes its time, such as a stream, with what stands around all else."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar, cast
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar
 
 import msgspec
 import strawberry
@@ -405,19 +405,24 @@ class Contexts:
                 self._verified.popitem(last=False)
         return known
 
-    async def of_request(
-        self, token: str | None, origin: Origin, *, found: object = None, assuming: bool = False
-    ) -> Context:
+    def assumed(self, found: object, origin: Origin) -> Context | None:
+        """The context of a viewer who is taken for whom it was before; none if that cannot be.
+
+        `found` is what `admit` has found of the token, whose end may have come with the end of the body.
+        """
+        if not isinstance(found, Verified) or found.claims.expires_at <= self._services.doors.clock():
+            return None
+        context = Context(self._services, origin, found.claims, caller=found.caller)
+        return context if context.assume() else None
+
+    async def of_request(self, token: str | None, origin: Origin, *, assuming: bool = False) -> Context:
         """The context; raises Unauthenticated for a token that is not, or no longer, good."""
         if token is None:
             return Context(self._services, origin, None)
         if is_key(token):
             return await self._of_key(key_digest(token), origin, assuming=assuming)
-        # Its body may have taken its time since then.
-        stands = isinstance(found, Verified) and found.claims.expires_at > self._services.doors.clock()
-        known = cast("Verified", found) if stands else self._read(token)
-        context = Context(self._services, origin, known.claims, caller=known.caller)
-        return context if assuming and context.assume() else await self._in_use(context)
+        known = self._read(token)
+        return await self._in_use(Context(self._services, origin, known.claims, caller=known.caller))
 
     async def _of_key(self, digest: str, origin: Origin, *, assuming: bool) -> Context:
         """The context of a service account's key; raises Unauthenticated."""

@@ -168,10 +168,10 @@ class Bill:
     """What a caller was charged for an operation, until it is settled."""
 
     def __init__(self, rates: Rates, caller: Caller, window: Window, points: int) -> None:
+        self.points = points
         self._rates = rates
         self._caller = caller
         self._window = window
-        self._points = points
 
     @property
     def standing(self) -> Standing:
@@ -180,8 +180,8 @@ class Bill:
 
     async def settle(self, actual: int) -> None:
         """Give back what was not needed."""
-        if actual != self._points:
-            self._window = await self._rates.give_back(self._caller, self._window, self._points - actual)
+        if actual != self.points:
+            self._window = await self._rates.give_back(self._caller, self._window, self.points - actual)
 
 
 class Meter:

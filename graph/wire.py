@@ -1,21 +1,27 @@
 """HTTP as it comes from the wire, and goes there.
 
-uvicorn waits for a request's head for ever, and takes one of any size. An answer it takes in pieces, whose headers it
-checks and writes one by one; one that is ready as a whole is written at once here. So is a body read at once that has
-come with its head.
+uvicorn waits for a request's head for ever, and takes one of any size. It parses each, though most are as the one
+before (`graph/wire_heads.py`), and makes a task of each, where one can serve a whole connection. An answer it takes in
+pieces, whose headers it checks and writes one by one; one that is ready as a whole is written at once here. So is a
+body read at once that has come with its head.
 """
 
-from asyncio import TimerHandle, Transport
-from typing import Any, Final
+from asyncio import Future, Task, TimerHandle, Transport
+from typing import Any, Final, cast
 
 from starlette.types import Receive, Send
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from graph.http.headers import SAFE, block
+from graph.wire_heads import SameHead, Whole
 
 # Longer than what the slowest honest client needs; balancers and browsers open connections ahead of use.
 HEAD_SECONDS: Final = 30.0
 HEAD_BYTES: Final = 65_536
+CYCLES: Final = frozenset({RequestResponseCycle, Whole})
+# A request, and what serves it.
+Asked = tuple[RequestResponseCycle, ASGI3Application]
 TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -31,6 +37,11 @@ class Wire(HttpToolsProtocol):
         # Whether the head of a request has begun and not ended, and how much has come since.
         self._heading = False
         self._size = 0
+        # The head of the last request, if it was such that another may have it.
+        self._same: SameHead | None = None
+        # The task that serves this connection, and what it waits for when there is nothing to do.
+        self._task: Task[None] | None = None
+        self._next: Future[Asked | None] | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Begin to wait for the first request."""
@@ -47,6 +58,9 @@ class Wire(HttpToolsProtocol):
         """Wait no longer."""
         self._come()
         super().connection_lost(exc)
+        self._same = None
+        if self._next is not None and not self._next.done():
+            self._next.set_result(None)
 
     def on_message_begin(self) -> None:
         """The head of a request begins; between two requests uvicorn itself waits."""
@@ -57,7 +71,12 @@ class Wire(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head has not ended by now; the parser keeps a header of any length until it ends."""
+        last, between = self.cycle, self._between
+        if between and self._same is not None and self._again(self._same, data):
+            return
         super().data_received(data)
+        if between and self.cycle is not last:
+            self._same = SameHead.of(data, self.cycle)
         if self._heading:
             if self._waiting is None:
                 self._wait()
@@ -70,6 +89,56 @@ class Wire(HttpToolsProtocol):
         self._heading = False
         self._come()
         super().on_headers_complete()
+
+    @property
+    def _between(self) -> bool:
+        """Whether all that has come was read and answered, so that what comes now begins with a head."""
+        # uvicorn has none before the first request, and says otherwise.
+        cycle: RequestResponseCycle | None = self.cycle
+        return not self._heading and (cycle is None or (cycle.response_complete and not cycle.more_body))
+
+    def _again(self, same: SameHead, data: bytes) -> bool:
+        """Begin to serve a request with the head of the last; false if it has another, or there is more to be told."""
+        most = self.limit_concurrency
+        if most is not None and (len(self.connections) >= most or len(self.tasks) >= most):
+            return False
+        found = same.scope_and_body(data, self.app_state)
+        if found is None:
+            return False
+        self._unset_keepalive_if_required()
+        self._come()
+        self.cycle = Whole(self, *found)
+        self._start_asgi_task(self.cycle, self.app)
+        return True
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Serve a request by the task of this connection, or by another if that is not done with the last."""
+        if self._next is not None and self._task is not None:
+            handed, self._next = self._next, None
+            handed.set_result((cycle, app))
+            self.tasks.add(self._task)
+        elif self._task is None:
+            self._task = self.loop.create_task(self._serve((cycle, app)))
+            self.tasks.add(self._task)
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    async def _serve(self, asked: "Asked | None") -> None:
+        """Serve one request of this connection after the other, by one task."""
+        task = cast("Task[None]", self._task)
+        while asked is not None:
+            cycle, app = asked
+            try:
+                await cycle.run_asgi(app)
+            finally:
+                self.tasks.discard(task)
+            # What has been served is not kept while nothing comes.
+            del asked, cycle, app
+            if self.transport.is_closing() or task.cancelling():
+                break
+            self._next = self.loop.create_future()
+            asked = await self._next
+        self._task = self._next = None
 
     def _wait(self) -> None:
         self._come()
@@ -91,8 +160,8 @@ def come(receive: Receive) -> bytes | None:
 
     It is nobody's afterwards, as if it had been received.
     """
-    cycle = getattr(receive, "__self__", None)
-    if type(cycle) is not RequestResponseCycle or cycle.more_body or cycle.disconnected or cycle.response_complete:
+    cycle: Any = getattr(receive, "__self__", None)
+    if type(cycle) not in CYCLES or cycle.more_body or cycle.disconnected or cycle.response_complete:
         return None
     body, cycle.body = bytes(cycle.body), bytearray()
     return body
@@ -104,8 +173,8 @@ def written(send: Send, status: int, head: bytes, body: bytes) -> bool:
     `head` are its headers as they go out, its length among them. What waits, or ends with its connection, is left to
     uvicorn.
     """
-    cycle = getattr(send, "__self__", None)
-    if type(cycle) is not RequestResponseCycle or cycle.response_started or cycle.flow.write_paused:
+    cycle: Any = getattr(send, "__self__", None)
+    if type(cycle) not in CYCLES or cycle.response_started or cycle.flow.write_paused:
         return False
     if cycle.disconnected:
         return True
@@ -114,6 +183,7 @@ def written(send: Send, status: int, head: bytes, body: bytes) -> bool:
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     cycle.transport.write(b"".join((STATUS_LINE[status], block(tuple(cycle.default_headers)), head, b"\r\n", body)))
-    cycle.message_event.set()
+    if "message_event" in vars(cycle):
+        cycle.message_event.set()
     cycle.on_response()
     return True

@@ -4,6 +4,7 @@ It sets the result before graphql-core would make one.
 """
 
 import dataclasses
+from collections.abc import Awaitable
 from typing import Any
 
 from graphql import ExecutionResult, OperationType
@@ -34,12 +35,14 @@ class Asked(ExecutionContext):
         self.graphql_document = document.node
 
 
-async def executed(operation: Operation, given: dict[str, Any], context: Any, root: Any = None) -> ExecutionResult:
-    """The result of an operation that is certain to be planned (`Operation.is_planned`)."""
+def executed(
+    operation: Operation, given: dict[str, Any], context: Any, root: Any = None
+) -> ExecutionResult | Awaitable[ExecutionResult]:
+    """The result of an operation that is certain to be planned (`Operation.is_planned`), to be waited for or not."""
     variables = operation.variables.coerced(given)
     if isinstance(variables, list):
         return ExecutionResult(None, variables)
-    return await Run(operation.subject, variables, context, root).result(operation.plan(variables))
+    return Run(operation.subject, variables, context, root).result(operation.plan(variables))
 
 
 class PlannedExecution(SchemaExtension):

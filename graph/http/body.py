@@ -25,7 +25,7 @@ async def read_body(request: Received, most: int, seconds: float) -> bytes:
 
 
 async def _read(request: Received, most: int) -> bytes:
-    declared = request.header(b"content-length") or ""
+    declared = dict(reversed(request.scope["headers"])).get(b"content-length", b"").decode("latin-1")
     if declared.isdecimal() and int(declared[:20]) > most:
         raise _too_large(most)
     chunks: list[bytes] = []

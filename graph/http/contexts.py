@@ -61,13 +61,15 @@ class Context(Protocol):
 class Contexts(Protocol):
     """Makes contexts from credentials."""
 
-    async def of_request(
-        self, token: str | None, origin: Origin, *, found: object = None, assuming: bool = False
-    ) -> Context:
-        """The context of a request, a socket or an event stream.
+    def assumed(self, found: object, origin: Origin) -> Context | None:
+        """The context of a viewer who is taken for whom it was when its session was asked for last.
 
-        `found` is what the gate has found of the token. With `assuming` it may take the viewer for whom it was when its
-        session was asked for last: for what reads alone, and asks before it answers whether the context `stands`.
+        None if that is not known, or not by what the gate has `found` of the token. It is for what reads alone, and
+        asks before it answers whether the context `stands`.
+        """
+
+    async def of_request(self, token: str | None, origin: Origin, *, assuming: bool = False) -> Context:
+        """The context of a request, a socket or an event stream; with `assuming` it may be one that is `assumed`.
 
         No token gives the anonymous context, so that signing in is possible. Raises Unauthenticated, with the
         reason INVALID, EXPIRED or REVOKED, for a token that is no good; Unavailable if nobody can tell.

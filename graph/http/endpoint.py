@@ -18,11 +18,11 @@ from strawberry.types.graphql import OperationType
 from domain.clock import system_clock
 from domain.errors import Unauthenticated
 from graph.errors import fault_of, formatted, unforeseen
-from graph.http.accept import ANSWERS, GRAPHQL, JSON, OFFERED, STREAM, chosen, names
+from graph.http.accept import GRAPHQL, JSON, STREAM, names
 from graph.http.bounds import HttpLimits
 from graph.http.compression import LEAST_BYTES, compress
 from graph.http.contexts import Context, Contexts
-from graph.http.credentials import bearer, for_counting
+from graph.http.credentials import bearer
 from graph.http.crowd import Crowd, Crowded, One
 from graph.http.frames import Frames
 from graph.http.headers import guarded
@@ -33,7 +33,7 @@ from graph.http.received import Received
 from graph.http.refused import Refused
 from graph.http.request import Operation, read_operation
 from graph.http.request_id import request_id
-from graph.http.response import refuse, respond
+from graph.http.response import Encoded, refuse, respond
 from graph.http.schema import Schema
 from graph.http.site import check_site, elsewhere
 from graph.http.sse import EventStream
@@ -92,6 +92,7 @@ class Endpoint(GraphQL[Any, None]):
         self.connections = Crowd("connections of this address", self.limits.connections_per_address)
         self.underway = Crowd("operations of this user", self.limits.operations_per_user)
         self.observer = observer or Observer()
+        self._execute = self._executed if self.observer.traces.silent else self._traced
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a socket; Strawberry's own flow serves the handshake of sockets alone."""
@@ -130,9 +131,8 @@ class Endpoint(GraphQL[Any, None]):
         held.append(self.connections.one(origin.address).come())
         if self.gate is None:
             return
-        request.counted_by = for_counting(request.header(b"authorization"))
         try:
-            standing, request.found = await self.gate.admit(request.counted_by, origin)
+            standing, request.found = await self.gate.admit(request.head.counted_by, origin)
             note(request.scope, standing)
         except OverLimit as fault:
             note(request.scope, fault.standing)
@@ -146,7 +146,8 @@ class Endpoint(GraphQL[Any, None]):
                 await self._enter(request, held)
             if request.method != "POST" and (plain := await self._plain(request)):
                 return plain
-            media = chosen(request.accept, ANSWERS if request.method == "HEAD" else OFFERED)
+            head = request.head
+            media = head.answered_at_once_in if request.method == "HEAD" else head.answered_in
             return await self._perform(request, media, held)
         except Refused as refused:
             error = formatted(refused.fault, request_id(request.scope), system_clock())
@@ -167,10 +168,12 @@ class Endpoint(GraphQL[Any, None]):
     async def _perform(self, request: Received, media: str, held: list[One]) -> ASGIApp:
         check_site(request, self.allowed_origins)
         operation = await read_operation(request, self.limits, self.persisted)
-        token = request.counted_by or bearer(request.header(b"authorization"))
+        token = request.head.counted_by or bearer(request.header(b"authorization"))
         known = operation.known
         assuming = known is not None and known.type is OperationType.QUERY and media != STREAM
-        context = await self._context(request, token, operation, assuming=assuming)
+        context = self.contexts.assumed(request.found, request.origin) if assuming else None
+        if context is None:
+            context = await self._context(request, token, operation, assuming=assuming)
         allowed = CHANGING if request.method == "POST" else READING
         if media == STREAM:
             try:
@@ -179,23 +182,21 @@ class Endpoint(GraphQL[Any, None]):
             except BaseException:
                 context.done()
                 raise
-        with self.observer.operation():
-            result = await self._execute(request, operation, context, allowed)
-            while result is None:
-                # Asked, and not assumed; and once more if the session changes again meanwhile.
-                context = await self._context(request, token, operation)
-                result = await self._execute(request, operation, context, allowed)
-            answer = respond(result, media)
-            if len(answer.body) >= LEAST_BYTES:
-                await compress(answer, request.header(b"accept-encoding"))
-            return answer
+        answer = await self._execute(request, operation, context, allowed, media)
+        while answer is None:
+            # Asked, and not assumed; and once more if the session changes again meanwhile.
+            context = await self._context(request, token, operation)
+            answer = await self._execute(request, operation, context, allowed, media)
+        if len(answer.body) >= LEAST_BYTES:
+            await compress(answer, request.header(b"accept-encoding"))
+        return answer
 
     async def _context(
         self, request: Received, token: str | None, operation: Operation, *, assuming: bool = False
     ) -> Context:
         origin = request.origin
         try:
-            return await self.contexts.of_request(token, origin, found=request.found, assuming=assuming)
+            return await self.contexts.of_request(token, origin, assuming=assuming)
         except Unauthenticated as fault:
             if fault.reason == "EXPIRED" and self.renews(operation.query):
                 return await self.contexts.of_request(None, origin)
@@ -203,18 +204,24 @@ class Endpoint(GraphQL[Any, None]):
                 await self.gate.failed(origin)
             raise
 
-    async def _execute(
-        self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType]
-    ) -> ExecutionResult | None:
-        """The result; none if the viewer is not whom it was taken for."""
+    async def _traced(
+        self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType], media: str
+    ) -> Encoded | None:
+        with self.observer.operation():
+            return await self._executed(request, operation, context, allowed, media)
+
+    async def _executed(
+        self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType], media: str
+    ) -> Encoded | None:
+        """The answer; none if the viewer is not whom it was taken for."""
         known, given = operation.known, operation.variables or {}
         try:
             if known is not None and known.type in allowed and self.is_straight(known, given, context):
                 result = await self.straight(known, given, context)
-                return result if context.settled or await context.stands() else None
+                return respond(result, media) if context.settled or await context.stands() else None
             if not (context.settled or await context.stands()):
                 return None
-            return await self.schema.execute(
+            result = await self.schema.execute(
                 operation.query,
                 variable_values=operation.variables,
                 context_value=context,
@@ -222,12 +229,13 @@ class Endpoint(GraphQL[Any, None]):
                 allowed_operation_types=allowed,
                 operation_extensions=operation.extensions,
             )
+            return respond(result, media)
         except InvalidOperationTypeError as error:
             fault = fault_of(GraphQLError("", original_error=error))
             mutation = error.operation_type is OperationType.MUTATION
             raise Refused(405 if mutation else 400, fault, {"Allow": "POST"} if mutation else None) from error
         except (CannotGetOperationTypeError, MissingQueryError) as error:
-            return ExecutionResult(None, [self._unforeseen(request, error)])
+            return respond(ExecutionResult(None, [self._unforeseen(request, error)]), media)
         finally:
             context.done()
 
@@ -262,6 +270,6 @@ def _wants_page(request: Received) -> bool:
     return (
         request.method in {"GET", "HEAD"}
         and "query" not in request.query_params
-        and names(request.accept, "text/html")
-        and not names(request.accept, GRAPHQL)
+        and names(request.head.accept, "text/html")
+        and not names(request.head.accept, GRAPHQL)
     )

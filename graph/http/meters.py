@@ -56,6 +56,10 @@ class Bill(Protocol):
     """What an operation was charged, until it is settled."""
 
     @property
+    def points(self) -> int:
+        """What it was charged."""
+
+    @property
     def standing(self) -> Standing:
         """What the caller has left now that it is charged, or that it is settled."""
 

@@ -5,8 +5,9 @@ from collections.abc import MutableMapping
 from functools import lru_cache
 from typing import Any
 
-from domain.origin import LONGEST_DEVICE, Origin
-from graph.http.request_id import first_header, request_id
+from domain.origin import Origin
+from graph.http.head import head_of
+from graph.http.request_id import request_id
 
 
 def origin_of(scope: MutableMapping[str, Any]) -> Origin:
@@ -17,15 +18,9 @@ def origin_of(scope: MutableMapping[str, Any]) -> Origin:
     state: dict[str, Any] = scope.setdefault("state", {})
     known: Origin | None = state.get("origin")
     if known is None:
-        device = first_header(scope, b"user-agent")
         address = _address(str((scope.get("client") or ("",))[0]))
-        known = state["origin"] = Origin(request_id(scope), address, _printable(device[:LONGEST_DEVICE]))
+        known = state["origin"] = Origin(request_id(scope), address, head_of(scope).device)
     return known
-
-
-@lru_cache(maxsize=1024)
-def _printable(device: bytes) -> str:
-    return "".join(letter for letter in device.decode("latin-1") if letter.isprintable())
 
 
 @lru_cache(maxsize=1024)

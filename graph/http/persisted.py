@@ -30,7 +30,7 @@ class Persisted:
         self.documents = documents
         self._named_so = trusted
         self._trusted = {digest_of(text): text for text in trusted.values()}
-        self._trusted_only = trusted_only
+        self.trusted_only = trusted_only
 
     def text(self, data: Mapping[str, Any]) -> str | None:
         """The document that a request means; none if it names none.
@@ -41,7 +41,7 @@ class Persisted:
         given: str | None = data.get("query")
         name = _name(data)
         text = given if name is None else self._named(*name, given)
-        if self._trusted_only and text and digest_of(text) not in self._trusted:
+        if self.trusted_only and text and digest_of(text) not in self._trusted:
             raise Forbidden("This server takes trusted documents alone.")
         return text
 

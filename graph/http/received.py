@@ -6,6 +6,7 @@ from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
 from domain.origin import Origin
+from graph.http.head import head_of
 from graph.http.origin import origin_of
 
 
@@ -16,16 +17,13 @@ class Received:
         self.scope = scope
         self.receive = receive
         self.method: str = scope["method"]
-        # Of several of a name the first holds.
-        self._first: dict[bytes, bytes] = dict(reversed(scope["headers"]))
-        # The token by which it was counted, if it came with one.
-        self.counted_by: str | None = None
-        # What was found of that.
+        self.head = head_of(scope)
+        # What was found of the token by which it was counted.
         self.found: object = None
 
     def header(self, name: bytes) -> str | None:
         """The first header of a name, in small letters; none if there is none."""
-        return self._first[name].decode("latin-1") if name in self._first else None
+        return self.head.header(name)
 
     @cached_property
     def query_params(self) -> QueryParams:
@@ -36,10 +34,3 @@ class Received:
     def origin(self) -> Origin:
         """Where it comes from."""
         return origin_of(self.scope)
-
-    @property
-    def accept(self) -> str:
-        """All that the client takes, in one list; empty if it does not say."""
-        if b"accept" not in self._first:
-            return ""
-        return ",".join(value.decode("latin-1") for name, value in self.scope["headers"] if name == b"accept")

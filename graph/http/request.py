@@ -1,6 +1,6 @@
 """From a request's method, headers and bytes to the operation that it asks for."""
 
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -14,6 +14,23 @@ from graph.http.received import Received
 from graph.http.refused import Refused
 from graph.http.values import check_document, check_values, decode_json
 
+# How JSON writes a character by its number.
+ESCAPE: Final = b"\\u"
+NAMED: Final = "persistedQuery"
+
+
+class Sent(msgspec.Struct):
+    """The keys of the GraphQL-over-HTTP specification as they should be sent, and that of a trusted document."""
+
+    query: str | None = None
+    variables: dict[str, Any] | None = None
+    operationName: str | None = None  # noqa: N815 - the specification's
+    extensions: dict[str, Any] | None = None
+    documentId: str | None = None  # noqa: N815 - as urql and others have it
+
+
+_SENT: Final = msgspec.json.Decoder(Sent)
+
 
 class Operation(msgspec.Struct, frozen=True):
     """What a client asks to have executed; the same over all transports. `known` if its document was found valid."""
@@ -23,6 +40,25 @@ class Operation(msgspec.Struct, frozen=True):
     name: str | None
     extensions: dict[str, Any] | None
     known: Known | None = None
+
+    @classmethod
+    def plain(cls, body: bytes, persisted: Persisted) -> Self | None:
+        """The operation of a body that holds the text of a known document, and nothing that has to be looked into.
+
+        None for all others, whatever they are. Without an escape JSON in UTF-8 holds no text that cannot be stored, and
+        what the strict reader takes holds no number beyond a double.
+        """
+        if ESCAPE in body or persisted.trusted_only:
+            return None
+        try:
+            sent = _SENT.decode(body)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return None
+        if not sent.query or sent.documentId is not None or (sent.extensions and NAMED in sent.extensions):
+            return None
+        document, name = persisted.documents.get(sent.query), sent.operationName or None
+        known = document.operation(name) if document else None
+        return cls(sent.query, sent.variables, name, sent.extensions, known) if known else None
 
     @classmethod
     def of(cls, data: object, persisted: Persisted) -> Self:
@@ -70,7 +106,13 @@ async def read_operation(request: Received, limits: HttpLimits, persisted: Persi
     sends such a request across origins only after a preflight. Queries by GET need no more, for they change nothing,
     and browsers add no credentials to them: a token travels in a header that only our own frontends know.
     """
-    data = _parameters(request, limits) if request.method in {"GET", "HEAD"} else await _posted(request, limits)
+    if request.method in {"GET", "HEAD"}:
+        data: object = _parameters(request, limits)
+    else:
+        body = await _posted(request, limits)
+        if (plain := Operation.plain(body, persisted)) is not None:
+            return plain
+        data = _decoded(body, "")
     try:
         operation = Operation.of(data, persisted)
         operation.check()
@@ -95,20 +137,13 @@ def _parameters(request: Received, limits: HttpLimits) -> dict[str, Any]:
     return given
 
 
-async def _posted(request: Received, limits: HttpLimits) -> object:
-    if not _is_json(request.header(b"content-type") or ""):
+async def _posted(request: Received, limits: HttpLimits) -> bytes:
+    head = request.head
+    if not head.is_json:
         raise Refused.of(415, "Content-Type", f"It must be {JSON}, in UTF-8.", Accept=JSON)
-    if (request.header(b"content-encoding") or "").strip().lower() not in {"", "identity"}:
+    if head.is_encoded:
         raise Refused(415, Invalid.of("Content-Encoding", "Send the body as it is."), {"Accept-Encoding": "identity"})
-    return _decoded(await read_body(request, limits.body_bytes, limits.body_seconds), "")
-
-
-def _is_json(content_type: str) -> bool:
-    if content_type == JSON:
-        return True
-    media, *parameters = (piece.strip().lower() for piece in content_type.split(";"))
-    charsets = {piece.removeprefix("charset=").strip('"') for piece in parameters if piece.startswith("charset=")}
-    return media == JSON and charsets <= {"utf-8", "utf8"}
+    return await read_body(request, limits.body_bytes, limits.body_seconds)
 
 
 def _decoded(text: str | bytes, key: str) -> object:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from functools import cached_property, partial
 from typing import Any, cast
 
+from graphql import ExecutionResult as CoreResult
 from graphql import GraphQLError, OperationDefinitionNode, get_operation_ast
 from graphql.execution import Executor
 from strawberry import Schema as StrawberrySchema
@@ -216,12 +217,14 @@ class Schema(StrawberrySchema):
             priced = operation.price(given)
             check_price(priced, self.limits.cost)
             bill = await meter.charge(priced.estimate, priced.by_address) if meter else None
-            result = await executed(operation, given, context, root)
+            executing = executed(operation, given, context, root)
+            result = executing if isinstance(executing, CoreResult) else await executing
             extensions = {}
             if bill is not None:
                 stands = context.settled or await context.stands()
                 actual = actual_cost(priced, result) if stands else 0
-                await bill.settle(actual)
+                if actual != bill.points:
+                    await bill.settle(actual)
                 extensions["cost"] = told_cost(priced.estimate, actual, bill)
             if result.errors:
                 self._code(result.errors, context)

@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from graph.http.bounds import HttpLimits
 from graph.http.endpoint import Endpoint
+from graph.wire import Wire
 from tests.http.schema import Sessions, make_schema
 from tests.support import served
 from tests.support.served import Server
@@ -42,8 +43,8 @@ class Served:
 
     async def idle(self) -> None:
         """Wait until the server has nothing in hand, whatever connections there are."""
-        while self.server.server_state.tasks:
-            await asyncio.wait(self.server.server_state.tasks)
+        while self.server.server_state.tasks:  # noqa: ASYNC110 - uvicorn sets no event
+            await asyncio.sleep(0.001)
 
     async def post(
         self, query: str | None = None, *, headers: dict[str, str] | None = None, **body: Any
@@ -60,7 +61,7 @@ class Served:
 @asynccontextmanager
 async def listening(app: ASGIApp, **options: Any) -> AsyncIterator[tuple[str, Server]]:
     """Serve an application; gives its host and port, and the server, which waits for nobody in the end."""
-    config = uvicorn.Config(app, log_level="error", lifespan="off", server_header=False, **options)
+    config = uvicorn.Config(app, log_level="error", lifespan="off", server_header=False, **{"http": Wire, **options})
     async with served.listening(config) as (host, server):
         yield host, server
         server.force_exit = True

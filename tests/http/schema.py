@@ -115,12 +115,14 @@ class Sessions:
         self.down = False
         self.broken = False
 
+    def assumed(self, found: object, origin: Origin) -> TestContext | None:
+        """None: nothing is kept."""
+
     async def of_request(
         self,
         token: str | None,
         origin: Origin,
         *,
-        found: object = None,  # noqa: ARG002 - nothing is kept
         assuming: bool = False,  # noqa: ARG002 - as above
     ) -> TestContext:
         if self.down:

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from graph.wire import Wire
 from graph.wire_sockets import SocketWire
 
 
@@ -88,6 +89,7 @@ async def served(app: Starlette) -> AsyncIterator[Served]:
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=1,
+        http=Wire,
         ws=SocketWire,
         ws_per_message_deflate=False,
     )
