@@ -174,7 +174,8 @@ class Supervisor:
         pause = min(2.0 ** (place.deaths - 2), LONGEST_PAUSE) if place.deaths > 1 else 0.0
         log.warning("worker %d (process %d) %s: another takes its place in %.0f s", number, pid, how, pause)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._ending.wait(), pause)
+            async with asyncio.timeout(pause):
+                await self._ending.wait()
 
     @property
     def _gravity(self) -> int:

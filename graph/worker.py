@@ -216,7 +216,8 @@ class Worker:
     async def _pause(self, seconds: float) -> bool:
         """Wait for some seconds; tells whether the worker is to end."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
         return self._stopping.is_set()
 
     async def _turn(self) -> None:

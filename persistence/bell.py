@@ -95,8 +95,7 @@ class Bell:
         """Stop listening, and wake everybody a last time."""
         if self._task:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
         self._wake([EVERYBODY])
 
     def ring(self, topics: Iterable[str]) -> None:
@@ -139,7 +138,9 @@ class Bell:
             self._wake([EVERYBODY])
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), POLL_SECONDS)
+                    # Not `wait_for`, which forgets that it is cancelled if what it waits for comes at that moment.
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wanted.wait()
                 await self._notify(connection)
                 await self._look(connection)
         finally:

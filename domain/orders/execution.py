@@ -115,7 +115,8 @@ async def _settled(desk: Desk, order_id: UUID, report: Report) -> Order:
 
 async def _answer(desk: Desk, order_id: UUID, asked: Awaitable[T]) -> T:
     try:
-        return await asyncio.wait_for(asked, ANSWER_SECONDS)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await asked
     except (BrokerUnavailable, TimeoutError) as error:
         await desk.write(unanswered, order_id)
         raise BrokerUnavailable from error
