@@ -96,7 +96,8 @@ class Connections:
         while self._hand_over(None):
             pass
         try:
-            await asyncio.wait_for(self._pool.close(), timeout=5)
+            async with asyncio.timeout(5):
+                await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 
@@ -111,10 +112,12 @@ class Connections:
     async def wait(self) -> "Proxy":
         """A connection that has to be waited for; raises what the driver raises, TimeoutError after ten seconds."""
         clock = asyncio.get_running_loop().time
-        until = clock() + ACQUIRE_SECONDS
+        until, overtaken = clock() + ACQUIRE_SECONDS, False
         while not self._room:
-            if (handed := await self._handed(self._waits, until)) is not None:
+            if (handed := await self._handed(self._waits, until, first=overtaken)) is not None:
                 return handed
+            # Unless there is room now, somebody who has not waited was quicker.
+            overtaken = True
             if clock() >= until and not self._room:
                 raise TimeoutError
         self._coming += 1
@@ -132,14 +135,19 @@ class Connections:
         """A connection that somebody else is done with; None if one can be had otherwise, or nobody is for a while."""
         return await self._handed(self._turns, asyncio.get_running_loop().time() + TURN_SECONDS)
 
-    async def _handed(self, line: "deque[asyncio.Future[Proxy | None]]", until: float) -> "Proxy | None":
-        """What is handed to who waits in a line; None when it is late, or when there is room for another."""
+    async def _handed(
+        self, line: "deque[asyncio.Future[Proxy | None]]", until: float, *, first: bool = False
+    ) -> "Proxy | None":
+        """What is handed to who waits in a line, or is its first; None when it is late, or there is room."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[Proxy | None] = loop.create_future()
         # Of those who have gone without one, none stays.
         while line and line[0].done():
             line.popleft()
-        line.append(turn)
+        if first:
+            line.appendleft(turn)
+        else:
+            line.append(turn)
         late = loop.call_at(until, self._hand, turn, None)
         try:
             connection = await turn

@@ -65,6 +65,29 @@ async def test_whoever_waits_is_served_by_what_is_given_back_or_kept(few: Databa
     assert few.pooled.in_use == 0
 
 
+async def test_whoever_was_overtaken_is_served_before_those_behind(few: Database) -> None:
+    one, two = await few.acquire(), await few.acquire()
+    first = asyncio.create_task(few.acquire())
+    await asyncio.sleep(0)
+    second = asyncio.create_task(few.acquire())
+    await asyncio.sleep(0)
+    # One that is looked at leaves room for another, of which the first in line learns; somebody is quicker.
+    few.give_back(one, sound=False)
+    for _ in range(1_000):
+        if few._connections._room:  # noqa: SLF001 - the very moment is what it is about
+            break
+        await asyncio.sleep(0)
+    quicker = await few.acquire()
+    await asyncio.sleep(0.05)
+    assert not first.done()
+    few.give_back(two)
+    assert await asyncio.wait_for(first, 2) is two
+    assert not second.done()
+    few.give_back(quicker)
+    few.give_back(await first)
+    few.give_back(await asyncio.wait_for(second, 2))
+
+
 async def test_what_is_kept_is_taken_while_others_are_still_connecting(few: Database) -> None:
     kept = await few.acquire()
     few.keep(object(), kept)
