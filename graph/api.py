@@ -53,7 +53,8 @@ class Api:
                 answer = await self._endpoint.answer(Received(scope, receive), held)
                 if type(answer) is Encoded:
                     running.status = answer.status_code
-                    await self._send(answer, scope, send, running.request_id)
+                    if not self._written(answer, scope, send, running.request_id):
+                        await self._send(answer, scope, send, running.request_id)
                     return
             except Exception as error:  # noqa: BLE001 - raised again where it is answered
                 answer = _raising(error)
@@ -70,16 +71,22 @@ class Api:
 
         return SafeAnswers(ServerErrorMiddleware(guarding), always_tls=self._always_tls)
 
+    def _written(self, answer: Encoded, scope: Scope, send: Send, of_request: str) -> bool:
+        """Whether an answer could be written at once; what fails may end its connection, as its headers say."""
+        if answer.status_code != OK:
+            return False
+        standing = noted(scope)
+        left = standing.lines if standing is not None else b""
+        kept_out = self._blocks[is_encrypted(scope, always=self._always_tls)]
+        head = b"%bx-request-id: %b\r\n%b%b" % (answer.lines, of_request.encode("ascii"), left, kept_out)
+        return written(send, OK, head, answer.body)
+
     async def _send(self, answer: Encoded, scope: Scope, send: Send, of_request: str) -> None:
         encrypted = is_encrypted(scope, always=self._always_tls)
         standing = noted(scope)
         own = (*answer.raw_headers, (b"x-request-id", of_request.encode("ascii")))
         if standing is not None:
             own += standing.headers
-        head = b"".join([b"%b: %b\r\n" % pair for pair in own])
-        # What fails may end its connection, as its headers say.
-        if answer.status_code == OK and written(send, OK, head + self._blocks[encrypted], bytes(answer.body)):
-            return
         headers = [*own, *self._kept_out[encrypted]]
         await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})

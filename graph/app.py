@@ -30,7 +30,8 @@ from domain.transactions import LargeAmounts
 from graph import manifest
 from graph.api import Api, is_program
 from graph.audit_csv import AuditCsv
-from graph.context import Contexts, Services
+from graph.context import Services
+from graph.contexts import Contexts
 from graph.graphiql import DemoSignIn, Explorer, Operation, operations
 from graph.health import Health
 from graph.http.endpoint import Endpoint

@@ -22,7 +22,8 @@ from domain.errors import Fault, Invalid, Unauthenticated
 from domain.origin import Origin
 from domain.paging import Order, Page, PageRequest
 from graph.audit import OBJECTS
-from graph.context import Context, Contexts
+from graph.context import Context
+from graph.contexts import Contexts
 from graph.errors import formatted
 from graph.http.accept import JSON
 from graph.http.credentials import bearer, for_counting

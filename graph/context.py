@@ -1,13 +1,10 @@
 """What resolvers find in `info.context`: the two doors as the viewer, and the loaders of one operation."""
 
 import asyncio
-import hashlib
 import math
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
-from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar
 
 import msgspec
@@ -19,16 +16,13 @@ from domain.identity import Admissions, Claims, Passwords, Tokens, session_topic
 from domain.orders.terms import ApprovalLimits
 from domain.origin import Origin
 from domain.providers.gateway import SignInProviders
-from domain.service_accounts import is_key, key_digest
 from domain.transactions import LargeAmounts
 from domain.work import Work
 from graph.fanout import Fanout
-from graph.http.meters import Admitted
-from graph.keys import KnownKeys
 from graph.loading import Load, Loader
 from graph.observing import Observer
 from graph.office import Gateways
-from graph.rates import Caller, Kind, Meter, Rates
+from graph.rates import Caller, Meter, Rates
 from graph.running import seen_by
 from persistence.bell import POLL_SECONDS
 from persistence.doors import Doors
@@ -37,8 +31,6 @@ from persistence.repository import Repository
 
 # A session's last use is noted to the minute: more would be a write for each request.
 USE_NOTED: Final = timedelta(minutes=1)
-# Access tokens of a process that need not be verified again; what they stand for is asked at each lending.
-MOST_VERIFIED: Final = 4096
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -198,14 +190,26 @@ class Context:
         viewer = self._viewer or await self.viewer()
         return await self.services.doors.read_along(self._lane, viewer, None, method, viewer, *args, **kwargs)
 
-    async def read_columns(
+    def read_columns(
+        self,
+        columns: frozenset[str] | None,
+        method: Callable[Concatenate[R, Viewer, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Awaitable[T]:
+        """As `read`, of a method that `narrows`: its rows have these columns alone."""
+        viewer = self._viewer
+        if viewer is None or self.patient:
+            return self._read_columns(columns, method, *args, **kwargs)
+        return self.services.doors.read_along(self._lane, viewer, columns, method, viewer, *args, **kwargs)
+
+    async def _read_columns(
         self,
         columns: frozenset[str] | None,
         method: Callable[Concatenate[R, Viewer, P], Awaitable[T]],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """As `read`, of a method that `narrows`: its rows have these columns alone."""
         viewer, doors = self._viewer or await self.viewer(), self.services.doors
         if not self.patient:
             return await doors.read_along(self._lane, viewer, columns, method, viewer, *args, **kwargs)
@@ -349,102 +353,6 @@ class Context:
             # Nobody can tell; each reading checks the session by itself.
             return None
         return None
-
-
-class Verified(msgspec.Struct, frozen=True):
-    """An access token that was read: what it says, and whoever pays for what is asked with it."""
-
-    claims: Claims
-    caller: Caller
-
-
-class Contexts:
-    """Makes the context of a request or a socket from its access token."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._keys = KnownKeys(services.doors)
-        self._verified: OrderedDict[bytes, Verified] = OrderedDict()
-
-    async def admit(self, token: str | None, origin: Origin) -> Admitted:
-        """Count a request to whom its token names, else to its address, before the database is asked of anything.
-
-        Raises RateLimited, and Unauthenticated for what has not the form of the key it claims to be. Any other token
-        that is none is the address's own affair.
-        """
-        rates = self._services.rates
-        if token is not None and is_key(token):
-            await rates.check_failures(Caller.at(origin.address))
-            try:
-                digest = key_digest(token)
-            except Unauthenticated:
-                # It has not even the form of a key, and is counted all the same.
-                await self.failed(origin)
-                raise
-            return Admitted(await rates.request(Caller(Kind.KEY, digest)))
-        try:
-            verified = self._read(token) if token else None
-        except Unauthenticated:
-            verified = None
-        caller = verified.caller if verified else Caller.at(origin.address)
-        return Admitted(await rates.request(caller), verified)
-
-    async def failed(self, origin: Origin) -> None:
-        """Count a token that was none to the address."""
-        await self._services.rates.failed(Caller.at(origin.address))
-
-    def _read(self, token: str) -> Verified:
-        """What an access token says, checked once; raises Unauthenticated."""
-        digest, now = hashlib.sha256(token.encode()).digest(), self._services.doors.clock()
-        known = self._verified.get(digest)
-        if known is None or known.claims.expires_at <= now:
-            self._verified.pop(digest, None)
-            claims = self._services.tokens.read(token, now)
-            known = self._verified[digest] = Verified(claims, Caller.of(claims))
-            while len(self._verified) > MOST_VERIFIED:
-                self._verified.popitem(last=False)
-        return known
-
-    def assumed(self, found: object, origin: Origin) -> Context | None:
-        """The context of a viewer who is taken for whom it was before; none if that cannot be.
-
-        `found` is what `admit` has found of the token, whose end may have come with the end of the body.
-        """
-        if not isinstance(found, Verified) or found.claims.expires_at <= self._services.doors.clock():
-            return None
-        context = Context(self._services, origin, found.claims, caller=found.caller)
-        return context if context.assume() else None
-
-    async def of_request(self, token: str | None, origin: Origin, *, assuming: bool = False) -> Context:
-        """The context; raises Unauthenticated for a token that is not, or no longer, good."""
-        if token is None:
-            return Context(self._services, origin, None)
-        if is_key(token):
-            return await self._of_key(key_digest(token), origin, assuming=assuming)
-        known = self._read(token)
-        return await self._in_use(Context(self._services, origin, known.claims, caller=known.caller))
-
-    async def _of_key(self, digest: str, origin: Origin, *, assuming: bool) -> Context:
-        """The context of a service account's key; raises Unauthenticated."""
-        claims = await self._keys.claims(digest)
-        renew = partial(self._keys.read, digest)
-        context = Context(self._services, origin, claims, renew, caller=Caller(Kind.KEY, digest))
-        try:
-            return context if assuming and context.assume() else await self._in_use(context)
-        except Unauthenticated:
-            # Its row tells why it stands no longer, where that is not known by heart.
-            await self._keys.read(digest)
-            raise
-
-    @staticmethod
-    async def _in_use(context: Context) -> Context:
-        """A context whose session is noted as in use; raises Unauthenticated."""
-        try:
-            await context.used()
-        except BaseException:
-            context.done()
-            raise
-        return context
 
 
 Info: TypeAlias = strawberry.Info[Context, None]

@@ -62,7 +62,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._names = set(names)
         # What each request adds to, found at once: by method and status, and by an operation's name, type and outcome.
-        self._answers: dict[tuple[str, int | None], tuple[list[int], list[float]]] = {}
+        self._answers: dict[tuple[str, int | None], list[int]] = {}
         self._ended: dict[tuple[str, str, str], Ended] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -123,12 +123,12 @@ class Metrics:
         known = self._answers.get((method, running.status))
         if known is None:
             label = method if method in METHODS else OTHER
-            known = self.requests.count(label, str(running.status or "none")), self.request_seconds.seen(label)
+            known = self.requests.count(label, str(running.status or "none"))
             if label is not OTHER:
                 self._answers[method, running.status] = known
-        known[0][0] += 1
+        known[0] += 1
         if running.kind != "subscription":
-            add(known[1], SECONDS, seconds)
+            self.request_seconds.observe(seconds, method if method in METHODS else OTHER)
         self.done(running, seconds)
 
     def done(self, running: Running, seconds: float) -> None:
@@ -144,7 +144,7 @@ class Metrics:
             add(known.seconds, SECONDS, seconds)
             add(known.statements, STATEMENTS, running.statements)
 
-    def _ends(self, name: str, kind: str, outcome: str) -> "Ended":
+    def _ends(self, name: str, kind: str, outcome: str) -> Ended:
         times = self.operations.count(name, kind, outcome)
         if kind == "subscription":
             return Ended(times, None, None)

@@ -71,6 +71,7 @@ class Observer(Watch):
                 try:
                     await serve(made)
                 except Exception:
+                    # The span is told of it before `request` is.
                     made.status = made.status or FAILED
                     raise
                 finally:

@@ -117,6 +117,12 @@ class Rates:
             raise OverLimit(f"Too many requests: {budget.most} a minute are answered.", standing)
         return standing
 
+    def request_at_once(self, caller: Caller) -> Standing | None:
+        """As `request`; none, and nothing is counted, if nothing is left or it has to be waited for."""
+        budget = self._budgets(caller).requests
+        window = self._windows.take_at_once(*budget, 1)
+        return self._standing(budget.most, window) if window is not None and window.taken else None
+
     async def failed(self, caller: Caller) -> None:
         """Count a token that was none."""
         await self._limiter.hit(self._failures, caller.key)

@@ -55,10 +55,10 @@ class Running:
         """Whether an operation was asked for, well-formed or not."""
         return self.execution is not None or self._defined is not None
 
-    def runs(self, defined: OperationDefinitionNode) -> None:
-        """Note the operation that is executed, where that is known from the first."""
+    def runs(self, defined: OperationDefinitionNode, kind: str) -> None:
+        """Note the operation that is executed, and its type, where that is known from the first."""
         self._defined = defined
-        self._kind = defined.operation.value
+        self._kind = kind
 
     @property
     def operation(self) -> str | None:

@@ -6,7 +6,7 @@ pieces, whose headers it checks and writes one by one; one that is ready as a wh
 body read at once that has come with its head.
 """
 
-from asyncio import Future, Task, TimerHandle, Transport
+from asyncio import CancelledError, Future, Task, TimerHandle, Transport
 from typing import Any, Final, cast
 
 from starlette.types import Receive, Send
@@ -26,7 +26,7 @@ TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent
 
 
 class Wire(HttpToolsProtocol):
-    """uvicorn's protocol, which ends a connection whose request's head is slow to come, or too large."""
+    """uvicorn's protocol, in fewer steps; it ends a connection whose request's head is slow to come, or too large."""
 
     head_seconds = HEAD_SECONDS
     head_bytes = HEAD_BYTES
@@ -42,6 +42,8 @@ class Wire(HttpToolsProtocol):
         # The task that serves this connection, and what it waits for when there is nothing to do.
         self._task: Task[None] | None = None
         self._next: Future[Asked | None] | None = None
+        # Since when nothing is asked of it; none while anything is.
+        self._idle_since: float | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Begin to wait for the first request."""
@@ -56,8 +58,18 @@ class Wire(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
-        self._come()
         super().connection_lost(exc)
+        self._leave()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over to who speaks WebSocket, and know of it no longer."""
+        super().handle_websocket_upgrade()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._come()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         self._same = None
         if self._next is not None and not self._next.done():
             self._next.set_result(None)
@@ -71,12 +83,17 @@ class Wire(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head has not ended by now; the parser keeps a header of any length until it ends."""
-        last, between = self.cycle, self._between
+        # uvicorn has none before the first request, and says otherwise.
+        last: RequestResponseCycle | None = self.cycle
+        between = self._between
         if between and self._same is not None and self._again(self._same, data):
             return
         super().data_received(data)
         if between and self.cycle is not last:
             self._same = SameHead.of(data, self.cycle)
+        elif last is not None and last.response_complete and not self._heading:
+            # What belongs to no request that is still to be answered asks for nothing.
+            self._rest()
         if self._heading:
             if self._waiting is None:
                 self._wait()
@@ -113,32 +130,75 @@ class Wire(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Serve a request by the task of this connection, or by another if that is not done with the last."""
-        if self._next is not None and self._task is not None:
+        if self._next is not None and self._task is not None and not self._next.done():
             handed, self._next = self._next, None
             handed.set_result((cycle, app))
             self.tasks.add(self._task)
-        elif self._task is None:
+        elif self._task is None and not self.config.reset_contextvars:
             self._task = self.loop.create_task(self._serve((cycle, app)))
             self.tasks.add(self._task)
         else:
             super()._start_asgi_task(cycle, app)
 
-    async def _serve(self, asked: "Asked | None") -> None:
-        """Serve one request of this connection after the other, by one task."""
+    async def _serve(self, asked: Asked | None) -> None:
+        """Serve one request of this connection after the other, by one task.
+
+        Its requests have one context: whoever sets a context variable for a request sets it back, as `current` does.
+        """
         task = cast("Task[None]", self._task)
-        while asked is not None:
-            cycle, app = asked
-            try:
+        try:
+            while asked is not None:
+                cycle, app = asked
                 await cycle.run_asgi(app)
-            finally:
                 self.tasks.discard(task)
-            # What has been served is not kept while nothing comes.
-            del asked, cycle, app
-            if self.transport.is_closing() or task.cancelling():
-                break
-            self._next = self.loop.create_future()
-            asked = await self._next
-        self._task = self._next = None
+                # What has been served is not kept while nothing comes.
+                del asked, cycle, app
+                if self.transport.is_closing() or task.cancelling():
+                    break
+                self._next = coming = self.loop.create_future()
+                try:
+                    asked = await coming
+                except CancelledError:
+                    if not coming.cancelled() and (asked := coming.result()):
+                        # Whoever cancels the task of what was served means nothing that came since.
+                        super()._start_asgi_task(*asked)
+                    raise
+        finally:
+            self.tasks.discard(task)
+            self._task = self._next = None
+
+    def on_response_complete(self) -> None:
+        """An answer was given. The timer until the next request is not made anew where it still runs from before."""
+        if self.pipeline:
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self._rest()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End a connection on which nothing was asked for long; look again later at one that was asked since."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left <= 0:
+            super().timeout_keep_alive_handler()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Note that something is asked; the timer is left to run, for to make another costs more than to let it."""
+        self._idle_since = None
+
+    def _rest(self) -> None:
+        """Begin to wait for the next request, for as long as is waited for one."""
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _wait(self) -> None:
         self._come()

@@ -16,11 +16,11 @@ from graph.http.head import STATE, Head
 
 LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
 END: Final = b"\r\n\r\n"
+# Kept for each connection; honest ones are shorter.
 LONGEST: Final = 8192
 MOST_DIGITS: Final = 8
 # What a client waits for before it goes on.
 PECULIAR: Final = frozenset({b"expect", b"upgrade"})
-
 # What each request has of its own in its scope.
 OWN: Final = frozenset({"headers", "state"})
 
@@ -40,7 +40,7 @@ class SameHead(msgspec.Struct, frozen=True):
     def of(cls, data: bytes, cycle: RequestResponseCycle) -> Self | None:
         """That of one request, which these bytes are as a whole; none for what is not that simple."""
         end = data.find(END) + len(END)
-        if end > LONGEST or data[end:] != cycle.body:
+        if end > LONGEST or data[end:] != cycle.body or not cycle.keep_alive:
             return None
         # The request's own are its application's, to do with them what it will.
         headers = list(cycle.scope["headers"])

@@ -333,7 +333,7 @@ class Lending:
             if self._own:
                 lane.reading.release()
             raise
-        lent = self._known(kept=kept is not None) or await self._told()
+        lent = self._known(kept=kept is not None) or await self._told(self._viewer)
         lent.columns = self._columns
         return lent
 
@@ -346,10 +346,8 @@ class Lending:
             return Entering(lane, assumed, self._connection)
         return None
 
-    async def _told(self) -> Lent:
-        lane, viewer = self._lane, self._viewer
-        if viewer is None:
-            raise TypeError("nobody is told of")
+    async def _told(self, viewer: Viewer | None) -> Lent:
+        lane = self._lane
         try:
             await lane.database.tell(self._connection, viewer)
         except BaseException:

@@ -1,5 +1,6 @@
 """Lists: filters, orders and keyset pages, at the root and beneath a list, each page one statement."""
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
@@ -120,7 +121,7 @@ class Listing(Generic[E]):
     ) -> tuple[Shape, dict[str, Any]]:
         """What the SQL of a page depends on, and its values. Raises Invalid for a cursor of another list."""
         given, cursor, backward = self._given(request), request.cursor(), request.backward
-        most = 0 if counting else next((rows for rows in ROWS if rows > request.size), request.size + 1)
+        most = 0 if counting else _most(request.size)
         descending = (request.order.direction is Direction.DESC) != backward
         shape = Shape(
             viewer.sight,
@@ -231,6 +232,12 @@ class Listing(Generic[E]):
         rows = await lent.rows(self._text("counts", shape, build), values | {"keys": keys})
         found: dict[UUID, int] = {row[0]: row[1] for row in rows}
         return [(key, found.get(key, 0)) for key in keys]
+
+
+def _most(size: int) -> int:
+    """How many rows are read for a page: one more at least, which tells whether there is another page."""
+    at = bisect_right(ROWS, size)
+    return ROWS[at] if at < len(ROWS) else size + 1
 
 
 def _placed(names: frozenset[str] | None) -> bool:

@@ -140,7 +140,8 @@ class Operation:
         self.document = document
         self._memory = memory
         self._declared = [each.variable.name.value for each in subject.operation.variable_definitions or ()]
-        self.type = OperationType(subject.operation.operation.value)
+        self.kind: str = subject.operation.operation.value
+        self.type = OperationType(self.kind)
 
     @cached_property
     def beneath(self) -> frozenset[str]:

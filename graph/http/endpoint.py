@@ -92,7 +92,7 @@ class Endpoint(GraphQL[Any, None]):
         self.connections = Crowd("connections of this address", self.limits.connections_per_address)
         self.underway = Crowd("operations of this user", self.limits.operations_per_user)
         self.observer = observer or Observer()
-        self._execute = self._executed if self.observer.traces.silent else self._traced
+        self._execute = self._answered if self.observer.traces.silent else self._traced
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a socket; Strawberry's own flow serves the handshake of sockets alone."""
@@ -125,14 +125,11 @@ class Endpoint(GraphQL[Any, None]):
             error = formatted(fault, request_id(socket.scope), system_clock())
             await socket.send_denial_response(refuse(error, 429, JSON, {}))
 
-    async def _enter(self, request: Received, held: list[One]) -> None:
-        """Count a request, and the connection for as long as its answer takes; raises RateLimited."""
-        origin = request.origin
-        held.append(self.connections.one(origin.address).come())
-        if self.gate is None:
-            return
+    async def _count(self, request: Received, gate: Gate) -> None:
+        """Count a request; raises RateLimited."""
+        head = request.head
         try:
-            standing, request.found = await self.gate.admit(request.head.counted_by, origin)
+            standing, head.found = await gate.admit(head.counted_by, request.origin)
             note(request.scope, standing)
         except OverLimit as fault:
             note(request.scope, fault.standing)
@@ -143,7 +140,12 @@ class Endpoint(GraphQL[Any, None]):
         media = JSON
         try:
             if request.method != "OPTIONS":
-                await self._enter(request, held)
+                held.append(self.connections.one(request.origin.address).come())
+                if self.gate is not None:
+                    if (standing := self.gate.admit_at_once(request.head.found)) is None:
+                        await self._count(request, self.gate)
+                    else:
+                        note(request.scope, standing)
             if request.method != "POST" and (plain := await self._plain(request)):
                 return plain
             head = request.head
@@ -168,12 +170,11 @@ class Endpoint(GraphQL[Any, None]):
     async def _perform(self, request: Received, media: str, held: list[One]) -> ASGIApp:
         check_site(request, self.allowed_origins)
         operation = await read_operation(request, self.limits, self.persisted)
-        token = request.head.counted_by or bearer(request.header(b"authorization"))
         known = operation.known
         assuming = known is not None and known.type is OperationType.QUERY and media != STREAM
-        context = self.contexts.assumed(request.found, request.origin) if assuming else None
+        context = self.contexts.assumed(request.head.found, request.origin) if assuming else None
         if context is None:
-            context = await self._context(request, token, operation, assuming=assuming)
+            context = await self._context(request, operation, assuming=assuming)
         allowed = CHANGING if request.method == "POST" else READING
         if media == STREAM:
             try:
@@ -182,19 +183,11 @@ class Endpoint(GraphQL[Any, None]):
             except BaseException:
                 context.done()
                 raise
-        answer = await self._execute(request, operation, context, allowed, media)
-        while answer is None:
-            # Asked, and not assumed; and once more if the session changes again meanwhile.
-            context = await self._context(request, token, operation)
-            answer = await self._execute(request, operation, context, allowed, media)
-        if len(answer.body) >= LEAST_BYTES:
-            await compress(answer, request.header(b"accept-encoding"))
-        return answer
+        return await self._execute(request, operation, context, allowed, media)
 
-    async def _context(
-        self, request: Received, token: str | None, operation: Operation, *, assuming: bool = False
-    ) -> Context:
+    async def _context(self, request: Received, operation: Operation, *, assuming: bool = False) -> Context:
         origin = request.origin
+        token = request.head.counted_by or bearer(request.header(b"authorization"))
         try:
             return await self.contexts.of_request(token, origin, assuming=assuming)
         except Unauthenticated as fault:
@@ -206,22 +199,40 @@ class Endpoint(GraphQL[Any, None]):
 
     async def _traced(
         self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType], media: str
-    ) -> Encoded | None:
+    ) -> Encoded:
         with self.observer.operation():
-            return await self._executed(request, operation, context, allowed, media)
+            return await self._answered(request, operation, context, allowed, media)
 
-    async def _executed(
+    async def _answered(
         self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType], media: str
-    ) -> Encoded | None:
-        """The answer; none if the viewer is not whom it was taken for."""
+    ) -> Encoded:
+        """The answer to an operation, asked once more whenever the viewer is not whom it was taken for."""
         known, given = operation.known, operation.variables or {}
+        result: ExecutionResult | None = None
+        while result is None:
+            try:
+                if known is not None and known.type in allowed and self.is_straight(known, given, context):
+                    made = await self.straight(known, given, context)
+                    result = made if context.settled or await context.stands() else None
+                elif context.settled or await context.stands():
+                    result = await self._result(operation, context, allowed)
+            except (CannotGetOperationTypeError, MissingQueryError) as error:
+                result = ExecutionResult(None, [self._unforeseen(request, error)])
+            finally:
+                context.done()
+            if result is None:
+                # Asked, and not assumed; and once more if the session changes again meanwhile.
+                context = await self._context(request, operation)
+        answer = respond(result, media)
+        if len(answer.body) >= LEAST_BYTES:
+            await compress(answer, request.header(b"accept-encoding"))
+        return answer
+
+    async def _result(
+        self, operation: Operation, context: Context, allowed: frozenset[OperationType]
+    ) -> ExecutionResult:
         try:
-            if known is not None and known.type in allowed and self.is_straight(known, given, context):
-                result = await self.straight(known, given, context)
-                return respond(result, media) if context.settled or await context.stands() else None
-            if not (context.settled or await context.stands()):
-                return None
-            result = await self.schema.execute(
+            return await self.schema.execute(
                 operation.query,
                 variable_values=operation.variables,
                 context_value=context,
@@ -229,15 +240,10 @@ class Endpoint(GraphQL[Any, None]):
                 allowed_operation_types=allowed,
                 operation_extensions=operation.extensions,
             )
-            return respond(result, media)
         except InvalidOperationTypeError as error:
             fault = fault_of(GraphQLError("", original_error=error))
             mutation = error.operation_type is OperationType.MUTATION
             raise Refused(405 if mutation else 400, fault, {"Allow": "POST"} if mutation else None) from error
-        except (CannotGetOperationTypeError, MissingQueryError) as error:
-            return respond(ExecutionResult(None, [self._unforeseen(request, error)]), media)
-        finally:
-            context.done()
 
     async def _stream(
         self, request: Received, operation: Operation, context: Context, allowed: frozenset[OperationType]

@@ -25,6 +25,8 @@ class Head:
         self._headers = headers
         self.first: dict[bytes, bytes] = dict(reversed(headers))
         self.first.pop(b"content-length", None)
+        # What was found of its token, by whoever counts requests.
+        self.found: object = None
 
     def header(self, name: bytes) -> str | None:
         """The first header of a name, in small letters; none if there is none."""

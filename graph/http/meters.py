@@ -38,6 +38,12 @@ class Standing(msgspec.Struct, frozen=True):
             (b"ratelimit-reset", b"%d" % self.seconds),
         )
 
+    @property
+    def lines(self) -> bytes:
+        """The same as they go over the wire."""
+        told = self.limit, self.remaining, self.seconds
+        return b"ratelimit-limit: %d\r\nratelimit-remaining: %d\r\nratelimit-reset: %d\r\n" % told
+
 
 class OverLimit(RateLimited):
     """A budget is used up."""
@@ -89,6 +95,9 @@ class Admitted(NamedTuple):
 
 class Gate(Protocol):
     """Counts requests before anything is read of them."""
+
+    def admit_at_once(self, found: object) -> Standing | None:
+        """Count a request of whom was `found` before; none, and nothing is counted, if that is not as simple."""
 
     async def admit(self, token: str | None, origin: Origin) -> Admitted:
         """Count a request to whom its token names, else to its address. Raises RateLimited."""

@@ -18,8 +18,8 @@ class Received:
         self.receive = receive
         self.method: str = scope["method"]
         self.head = head_of(scope)
-        # What was found of the token by which it was counted.
-        self.found: object = None
+        # Where it comes from.
+        self.origin: Origin = origin_of(scope)
 
     def header(self, name: bytes) -> str | None:
         """The first header of a name, in small letters; none if there is none."""
@@ -29,8 +29,3 @@ class Received:
     def query_params(self) -> QueryParams:
         """What stands behind the question mark of its address."""
         return QueryParams(self.scope["query_string"])
-
-    @cached_property
-    def origin(self) -> Origin:
-        """Where it comes from."""
-        return origin_of(self.scope)

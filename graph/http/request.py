@@ -19,8 +19,11 @@ ESCAPE: Final = b"\\u"
 NAMED: Final = "persistedQuery"
 
 
-class Sent(msgspec.Struct):
-    """The keys of the GraphQL-over-HTTP specification as they should be sent, and that of a trusted document."""
+class Sent(msgspec.Struct, forbid_unknown_fields=True):
+    """The keys of the GraphQL-over-HTTP specification as they should be sent, and that of a trusted document.
+
+    No others: what stands under those the reader would not look at.
+    """
 
     query: str | None = None
     variables: dict[str, Any] | None = None

@@ -12,7 +12,7 @@ from strawberry.types import ExecutionResult
 from domain.errors import ErrorCode
 from graph.errors import is_request_error
 from graph.http.accept import JSON, STREAM
-from graph.http.headers import Pair, encoded
+from graph.http.headers import Pair, block, encoded
 from graph.running import running
 
 # The status of an operation that never ran; 400 for what is not listed.
@@ -39,7 +39,7 @@ class Encoded(Response):
 
     def __init__(self, body: bytes, status: int, media: str, headers: Mapping[str, str]) -> None:
         # Not Starlette's own, which reads headers by letters to find what is missing.
-        self.body = body
+        self.body: bytes = body
         self.status_code = status
         self.background = None
         self.raw_headers = [
@@ -47,6 +47,13 @@ class Encoded(Response):
             (b"content-type", _typed(media)),
             *(encoded(headers) if headers else ()),
         ]
+
+    @property
+    def lines(self) -> bytes:
+        """The headers as they go over the wire."""
+        (_, length), (_, media), *more = self.raw_headers
+        own = b"content-length: %b\r\ncontent-type: %b\r\n" % (length, media)
+        return own + block(tuple(more)) if more else own
 
     def reencode(self, body: bytes, *headers: Pair) -> None:
         """Put other bytes in the place of the body, with headers that say what they are."""

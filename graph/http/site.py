@@ -10,7 +10,7 @@ from graph.http.received import Received
 from graph.http.refused import Refused
 
 # What browsers say of a page whose site or origin is not ours; the address bar and programs say `none`, or nothing.
-ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
+ELSEWHERE: Final = frozenset({b"cross-site", b"same-site"})
 
 
 def check_site(request: Received, allowed: Collection[str]) -> None:
@@ -19,11 +19,12 @@ def check_site(request: Received, allowed: Collection[str]) -> None:
     A token travels in a header that only our own frontends know, so such a page could do nothing but what the
     anonymous can: try passwords from its visitors' addresses, say. Raises Refused with 403.
     """
-    origin = request.header(b"origin")
-    if origin is None:
-        foreign = request.header(b"sec-fetch-site") in ELSEWHERE
+    head = request.head
+    if b"origin" not in head.first:
+        foreign = head.first.get(b"sec-fetch-site") in ELSEWHERE
     else:
-        ours = is_same_origin(origin, request.header(b"host"))
+        origin = head.header(b"origin") or ""
+        ours = is_same_origin(origin, head.header(b"host"))
         foreign = not (ours or normalize_origin(origin) in allowed)
     if foreign and "*" not in allowed:
         raise Refused(403, elsewhere())

@@ -18,6 +18,8 @@ from graph.http.headers import SAFETY
 from graph.http.schema import Schema
 from graph.settings import Settings
 from tests.factories.firm import Make, SignedIn
+from tests.support.budgets import Budgets
+from tests.support.clock import moved
 from tests.support.gql import Answer, Gql
 from tests.support.served import Served, served
 
@@ -225,3 +227,71 @@ async def test_a_program_that_asks_for_a_stream_gets_one(gql: Gql, advisor: Sign
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert {name.lower() for name in SAFETY} <= answer.headers.keys()
     assert "event: next" in answer.text
+
+
+@pytest.fixture
+async def strict(settings: Settings, services: Services, schema: Schema) -> AsyncIterator[tuple[Place, Budgets]]:
+    """Where ten requests are answered in a minute."""
+    budgets = Budgets(settings, services, schema, requests=10, anonymous_requests=5)
+    async with listening(budgets.app) as found:
+        yield found, budgets
+
+
+async def test_a_kept_connection_is_counted_request_by_request(
+    strict: tuple[Place, Budgets], advisor: SignedIn
+) -> None:
+    place, budgets = strict
+    one = await place.wired()
+    left: list[str] = []
+    for at in range(13):
+        one.writer.write(request(READ, advisor))
+        status, headers, _ = await one.answer()
+        assert status == (200 if at < 10 else 429)
+        left.append(headers["ratelimit-remaining"])
+    assert left == [str(max(0, 9 - at)) for at in range(13)]
+    budgets.clock.move(seconds=61)
+    one.writer.write(request(READ, advisor))
+    status, headers, body = await one.answer()
+    assert (status, headers["ratelimit-remaining"], len(body["data"]["clients"]["nodes"])) == (200, "9", 2)
+
+
+async def test_a_kept_connection_is_whoever_each_head_names(place: Place, make: Make, advisor: SignedIn) -> None:
+    other = await make.advisor(clients=1)
+    assert len(other.token) == len(advisor.token)
+    one = await place.wired()
+    for user, count in [(advisor, 2), (advisor, 2), (other, 1), (other, 1), (advisor, 2), (None, None), (other, 1)]:
+        one.writer.write(request(READ, user))
+        status, _, body = await one.answer()
+        assert status == 200
+        found = body["data"]["clients"]["nodes"] if count else body["errors"][0]["extensions"]["code"]
+        assert (len(found) if count else found) == (count or "UNAUTHENTICATED")
+
+
+async def test_a_kept_connection_ends_with_the_session(place: Place, make: Make, advisor: SignedIn) -> None:
+    one = await place.wired()
+    for _ in range(2):
+        one.writer.write(request(READ, advisor))
+        assert "errors" not in (await one.answer())[2]
+    await make.connection.execute("update sessions set revoked_at = now() where id = $1", advisor.session.id)
+    for _ in range(2):
+        one.writer.write(request(READ, advisor))
+        body = (await one.answer())[2]
+        assert body["errors"][0]["extensions"]["reason"] == "REVOKED"
+        assert "data" not in body
+
+
+async def test_a_kept_connection_ends_with_the_token_and_is_the_addresss_then(
+    strict: tuple[Place, Budgets], services: Services, advisor: SignedIn
+) -> None:
+    place, _ = strict
+    clock = moved(services)
+    one = await place.wired()
+    for _ in range(2):
+        one.writer.write(request(READ, advisor))
+        assert (await one.answer())[1]["ratelimit-limit"] == "10"
+    clock.move(hours=1)
+    for _ in range(2):
+        one.writer.write(request(READ, advisor))
+        _, headers, body = await one.answer()
+        assert body["errors"][0]["extensions"]["reason"] == "EXPIRED"
+        assert headers["ratelimit-limit"] == "5"

@@ -16,7 +16,8 @@ from domain.errors import Forbidden, Unauthenticated
 from domain.origin import Origin
 from domain.service_accounts import new_text
 from graph.audit_csv import COLUMNS, Pages, lines
-from graph.context import Contexts, Services
+from graph.context import Services
+from graph.contexts import Contexts
 from graph.http.schema import Schema
 from graph.ids import encode, id_of
 from graph.settings import Settings

@@ -304,7 +304,7 @@ def test_a_line_that_goes_straight_says_what_the_librarys_says(
     running, measured, root = Running(request_id), {"ms": 4.2}, logging.getLogger()
     running.viewer = UUID(int=7)
     if name:
-        running.runs(cast("OperationDefinitionNode", parse(f"query {name} {{ a }}").definitions[0]))
+        running.runs(cast("OperationDefinitionNode", parse(f"query {name} {{ a }}").definitions[0]), "query")
     written = []
     for straight in (True, False):
         stream = io.StringIO()

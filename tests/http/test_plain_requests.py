@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from graphql import parse
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.errors import ErrorCode, Fault
@@ -67,6 +67,8 @@ def same(one: Operation, other: Any) -> bool:
 
 
 @given(body=BODIES | VALUES, ascii_only=st.booleans())
+@example(body={"query": HELLO, "other": "\ud800"}, ascii_only=False)
+@example(body={"query": HELLO, "other": 10**400}, ascii_only=True)
 def test_what_is_taken_at_once_is_what_would_be_taken(persisted: Persisted, body: Any, *, ascii_only: bool) -> None:
     sent = json.dumps(body, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     plain = Operation.plain(sent, persisted)
@@ -100,6 +102,10 @@ def test_what_most_send_is_taken_at_once(persisted: Persisted, body: dict[str, A
         b'{"query": "query Hello { hello }", "extensions": {"persistedQuery": {}}}',
         b'{"query": "query Hello { hello }", "operationName": "Other"}',
         b'{"query": "{ unknown }"}',
+        b'{"query": "query Hello { hello }", "other": 1}',
+        b'{"query": "query Hello { hello }", "other": "\xff"}',
+        b'{"query": "query Hello { hello }", "other": 1e999}',
+        b'{"query": "query Hello { hello }", "\xff": 1}',
         b"[]",
         b"",
     ],

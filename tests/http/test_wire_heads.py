@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from graph.running import running
 from graph.wire import Wire, come
+from graph.wire_sockets import SocketWire
 from tests.http.conftest import listening
 
 PATIENCE = 5
@@ -240,6 +242,7 @@ async def test_all_of_a_connection_is_served_by_one_task() -> None:
     tasks: list[asyncio.Task[Any] | None] = []
 
     async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        assert running() is None
         tasks.append(asyncio.current_task())
         await echo(scope, receive, send)
 
@@ -311,6 +314,87 @@ async def test_the_rest_of_a_body_is_no_request() -> None:
         assert await client.ask(head + b"x") == (200, b"")
         assert await client.ask(hidden, post(b"[]")) == (200, b"")
     assert asked == [b"{}", b"x", b"[]"]
+
+
+@pytest.mark.parametrize("when", ["at once", "once it has ended", "with the request under way"])
+async def test_a_task_that_was_cancelled_while_nothing_came_takes_no_request_along(when: str) -> None:
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def noting(_: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append(task)
+        await say(send, await body_of(receive))
+
+    class Late(Wire):
+        """Cancels the task when it has been handed a request, and before it begins."""
+
+        def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+            super()._start_asgi_task(cycle, app)
+            if tasks:
+                tasks[0].cancel()
+
+    late = when == "with the request under way"
+    async with listening(noting, http=Late if late else Wire) as (host, server), connected(host) as client:
+        assert await client.ask(post(b"{}")) == (200, b"{}")
+        while server.server_state.tasks:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+        if not late:
+            tasks[0].cancel()
+        if when == "once it has ended":
+            await asyncio.wait(tasks)
+        assert await client.ask(post(b"[]")) == (200, b"[]")
+        assert tasks[0].cancelled()
+        assert len(set(tasks)) == 2
+
+
+async def test_whoever_goes_on_by_websocket_leaves_no_task_behind() -> None:
+    tasks: list[asyncio.Task[Any] | None] = []
+
+    async def both(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            tasks.append(asyncio.current_task())
+            await say(send, await body_of(receive))
+        else:
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close"})
+
+    upgrade = (
+        b"GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
+        b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    async with (
+        listening(both, http=Wire, ws=SocketWire, timeout_keep_alive=0.2) as (host, _),
+        connected(host) as client,
+    ):
+        assert await client.ask(post(b"{}")) == (200, b"{}")
+        await client.send(upgrade)
+        head = await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        (task,) = tasks
+        assert task is not None
+        await asyncio.wait_for(task, PATIENCE)
+
+
+@pytest.mark.parametrize(("missing", "last"), [(0, b""), (0, b"\r\n"), (20, b"more of it")])
+async def test_a_connection_ends_when_nothing_is_asked_for_so_long(missing: int, last: bytes) -> None:
+    async def hasty(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await say(send, b"")
+
+    clock = asyncio.get_running_loop().time
+    async with listening(hasty, http=Wire, timeout_keep_alive=0.4) as (host, _), connected(host) as client:
+        for _ in range(4):
+            assert await client.ask(post(b"{}")) == (200, b"")
+            await asyncio.sleep(0.15)
+        request = post(b"{}" * 50)
+        assert (await client.ask(request[: len(request) - missing]))[0] == 200
+        began = clock()
+        if last:
+            await client.send(last)
+        assert await asyncio.wait_for(client.reader.read(), PATIENCE) == b""
+        assert clock() - began > 0.3
 
 
 async def test_a_request_is_not_cut_by_the_time_between_requests() -> None:
