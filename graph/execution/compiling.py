@@ -194,6 +194,10 @@ class OneOf:
         self.each = each
         self._known: set[type] = set()
 
+    def known(self, kind: type) -> Level | None:
+        """The type's own, for a class that it was found to show."""
+        return self.level if kind in self._known else None
+
     def level_of(self, run: Any, value: Any, at: int, spots: Spots) -> Level:
         """The type's own. Raises GraphQLError for an object of a class that the type does not show."""
         if type(value) not in self._known:
@@ -219,6 +223,10 @@ class AnyOf:
             kinds = [kind for kind in self._compiler.schema.get_possible_types(self._kind) if entity_of(kind) is entity]
             self._rows[entity] = self._compiler.level(kinds[0], self._details).needs if len(kinds) == 1 else None
         return self._rows[entity]
+
+    def known(self, kind: type) -> Level | None:
+        """That of the type that a class was found to be of."""
+        return self._known.get(kind)
 
     def level_of(self, run: Any, value: Any, at: int, spots: Spots) -> Level:
         """That of the object's type. Raises whatever telling the type raises."""

@@ -8,7 +8,7 @@ null takes the place. Places that may not be null pass it on to what they are pa
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import accumulate, chain, pairwise
 from types import NoneType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 from graphql import (
@@ -21,6 +21,8 @@ from graphql.pyutils import is_iterable
 
 from graph.execution.leaves import serialised, serialiser
 from graph.execution.places import Items, Path, Place, Some
+
+LISTS: Final = frozenset({list, tuple})
 
 # The index of a value, and why nothing can stand in its place.
 Failures: TypeAlias = dict[int, GraphQLError]
@@ -84,7 +86,7 @@ class Answers(Protocol):
 
 
 # Makes a column of the answer at once. Raises for any that is not as usual, of which `Completion` finds what is wrong.
-AtOnce: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
+AtOnce: TypeAlias = Callable[[Answers, Sequence[Any]], Sequence[Any]]
 
 
 class Completion(Protocol):
@@ -93,6 +95,10 @@ class Completion(Protocol):
     @property
     def at_once(self) -> AtOnce | None:
         """The same for the usual column, which need not wait; none where that is not known."""
+
+    @property
+    def all_at_once(self) -> AtOnce | None:
+        """The same where nothing may be missing, which raises too."""
 
     def __call__(self, run: Any, values: Sequence[Any], spots: Spots) -> Awaitable[Sequence[Any]]:
         """The column; what fails is told to its spots, and None stands for it."""
@@ -104,6 +110,7 @@ class Nullable:
     def __init__(self, of: Completion) -> None:
         self._of = of
         self.at_once = of.at_once
+        self.all_at_once = of.all_at_once
 
     async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The column, with null for whatever failed."""
@@ -122,7 +129,7 @@ class NonNull:
 
     def __init__(self, of: Completion) -> None:
         self._of = of
-        self.at_once = (of.all_at_once if isinstance(of, Leaves) else _without_null(of.at_once)) if of.at_once else None
+        self.at_once = self.all_at_once = of.all_at_once
 
     async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The column."""
@@ -136,16 +143,6 @@ class NonNull:
         return made
 
 
-def _without_null(of: AtOnce) -> AtOnce:
-    def at_once(values: Sequence[Any]) -> Sequence[Any]:
-        made = of(values)
-        if None in made:
-            raise ValueError
-        return made
-
-    return at_once
-
-
 class Leaves:
     """Scalars and enums."""
 
@@ -153,14 +150,14 @@ class Leaves:
         self._kind = kind
         self._serialise = serialiser(kind)
 
-    async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:  # noqa: ARG002 - a completion's signature
+    async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """All at once; one by one only where that fails, to find which it is."""
         try:
-            return self.at_once(values)
+            return self.at_once(run, values)
         except Exception:  # noqa: BLE001 - whatever a scalar raises is told of the value that it raises it for
             return [self._one(value, at, spots) for at, value in enumerate(values)]
 
-    def at_once(self, values: Sequence[Any]) -> Sequence[Any]:
+    def at_once(self, run: Answers, values: Sequence[Any]) -> Sequence[Any]:  # noqa: ARG002 - as all are called
         """All of them; raises if any is wrong."""
         # By their classes: to look for None itself compares it with each value, which is dear with decimals.
         kinds = set(map(type, values))
@@ -170,7 +167,7 @@ class Leaves:
         made = iter(self._serialise(there, kinds - {NoneType}))
         return [None if value is None else next(made) for value in values]
 
-    def all_at_once(self, values: Sequence[Any]) -> Sequence[Any]:
+    def all_at_once(self, run: Answers, values: Sequence[Any]) -> Sequence[Any]:  # noqa: ARG002 - as above
         """The same where none may be null; no scalar makes null of a value (`graph/execution/leaves.py`)."""
         kinds = set(map(type, values))
         if NoneType in kinds:
@@ -190,10 +187,10 @@ class Leaves:
 class Lists:
     """Lists: the items of all lists of the column are one column."""
 
-    at_once: AtOnce | None = None
-
     def __init__(self, of: Completion) -> None:
         self._of = of
+        items = of.at_once
+        self.at_once = self.all_at_once = _lists_of(items) if items else None
 
     async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The lists with their items completed."""
@@ -227,8 +224,24 @@ class Lists:
         return ()
 
 
+def _lists_of(items: AtOnce) -> AtOnce:
+    def at_once(run: Answers, values: Sequence[Any]) -> Sequence[Any]:
+        if not LISTS.issuperset(map(type, values)):
+            raise TypeError
+        if len(values) == 1:
+            return [items(run, values[0])]
+        made = items(run, list(chain.from_iterable(values)))
+        return [made[start:end] for start, end in pairwise(accumulate(map(len, values), initial=0))]
+
+    return at_once
+
+
 class Level(Protocol):
     """What is asked of all objects of one type."""
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """The same for usual objects, if nothing of it has to be waited for; none where that is not known."""
 
     def __call__(self, run: Any, objects: Sequence[Any], spots: Spots) -> Awaitable[Sequence[Any]]:
         """The objects as the answer has them."""
@@ -240,6 +253,9 @@ class Levels(Protocol):
     # What each object costs that comes, in hundredths of a point (`graph/cost`).
     each: int
 
+    def known(self, kind: type) -> Level | None:
+        """What is asked of objects of a class, of which one has been seen before."""
+
     def level_of(self, run: Any, value: Any, at: int, spots: Spots) -> Level:
         """What is asked of an object. Raises for what is none of the types that may stand here."""
 
@@ -247,10 +263,31 @@ class Levels(Protocol):
 class Objects:
     """Objects: those of one type are one level, whichever interface or union they came by."""
 
-    at_once: AtOnce | None = None
-
     def __init__(self, levels: Levels) -> None:
         self._levels = levels
+
+    def at_once(self, run: Answers, values: Sequence[Any]) -> Sequence[Any]:
+        """All of them; raises if any is wrong, of another class than the others, or not to be had at once."""
+        kinds = set(map(type, values))
+        if NoneType not in kinds:
+            return self._of_one(run, kinds, values)
+        made = iter(self._of_one(run, kinds - {NoneType}, [value for value in values if value is not None]))
+        return [None if value is None else next(made) for value in values]
+
+    def all_at_once(self, run: Answers, values: Sequence[Any]) -> Sequence[Any]:
+        """The same where none may be null."""
+        return self._of_one(run, set(map(type, values)), values)
+
+    def _of_one(self, run: Answers, kinds: set[type], values: Sequence[Any]) -> Sequence[Any]:
+        if not kinds:
+            return []
+        (kind,) = kinds
+        level = self._levels.known(kind)
+        at_once = level.at_once if level else None
+        if at_once is None:
+            raise TypeError
+        run.spend(self._levels.each * len(values))
+        return at_once(run, values)
 
     async def __call__(self, run: Answers, values: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The objects, each with what is asked of its type."""

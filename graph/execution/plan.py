@@ -9,9 +9,9 @@ import msgspec
 from graphql import GraphQLField, GraphQLObjectType
 
 from graph.execution.arguments import Arguments
-from graph.execution.completing import Completion, Site, Spots
+from graph.execution.completing import AtOnce, Completion, Site, Spots
 from graph.execution.needs import Needs, of_rows, together
-from graph.execution.reading import Compute, Reader
+from graph.execution.reading import Reader
 
 
 class Field(msgspec.Struct, frozen=True, eq=False):
@@ -36,12 +36,12 @@ class Field(msgspec.Struct, frozen=True, eq=False):
     personal: bool
 
     @property
-    def at_once(self) -> Compute | None:
+    def at_once(self) -> AtOnce | None:
         """The usual column, for which nothing has to be waited; none where that is not known."""
         read, complete = self.read.at_once, self.complete.at_once
-        if read is None or complete is None:
+        if read is None or complete is None or self.waits:
             return None
-        return lambda objects: complete(read(objects))
+        return lambda run, objects: complete(run, read(objects))
 
 
 class Level:
@@ -56,6 +56,8 @@ class Level:
         self.waits = any(field.waits for field in fields)
         self.personal = any(field.personal for field in fields)
         self._at_once = [field.at_once for field in fields]
+        every = [at_once for at_once in self._at_once if at_once is not None]
+        self.at_once = self._whole(every) if len(every) == len(fields) else None
         self._shape = shape_of(tuple(field.key for field in fields))
         self._spends = sum(field.spends for field in fields)
         self.needs = together(field.reads for field in fields)
@@ -64,16 +66,23 @@ class Level:
         waiting = [at for at, field in enumerate(fields) if field.waits]
         self._together = waiting if len(waiting) > 1 and not serially else []
 
+    def _whole(self, fields: Sequence[AtOnce]) -> AtOnce:
+        """All fields of the usual objects, none of which has to be waited for."""
+
+        def at_once(run: Any, objects: Sequence[Any]) -> Sequence[Any]:
+            run.spend(self._spends * len(objects))
+            columns = [field(run, objects) for field in fields]
+            return list(map(self._shape, *columns)) if columns else [self._shape() for _ in objects]
+
+        return at_once
+
     async def __call__(self, run: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The objects as the answer has them; None for one that may not stand, of which its spot is told."""
         run.spend(self._spends * len(objects))
         failing: dict[int, Spots] = {}
         columns: list[Sequence[Any]] = []
         for at, at_once in enumerate(self._at_once):
-            try:
-                column = at_once(objects) if at_once else None
-            except Exception:  # noqa: BLE001 - whatever it is, it is found out and told value by value
-                column = None
+            column = _usual(at_once, run, objects) if at_once else None
             if column is None:
                 column = () if at in self._together else await self._column(at, run, objects, spots, failing)
             columns.append(column)
@@ -93,10 +102,24 @@ class Level:
         """The column of a field, of whose failures it tells."""
         field = self.fields[at]
         under = Spots(field.site, spots, field.key)
-        made = await field.complete(run, await field.read(run, field, objects, under), under)
+        values = await field.read(run, field, objects, under)
+        at_once = field.complete.at_once if not under.failures else None
+        made = _usual(at_once, run, values) if at_once else None
+        if made is None:
+            made = await field.complete(run, values, under)
         if under.failures:
             failing[at] = under
         return made
+
+
+def _usual(at_once: AtOnce, run: Any, values: Sequence[Any]) -> Sequence[Any] | None:
+    """A column if all of it is as usual; if not, nothing is spent on it."""
+    spent = run.spent
+    try:
+        return at_once(run, values)
+    except Exception:  # noqa: BLE001 - whatever it is, it is found out and told value by value
+        run.spent = spent
+        return None
 
 
 def _fail(rows: list[Any], under: Spots, spots: Spots) -> None:

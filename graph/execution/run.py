@@ -48,7 +48,7 @@ class Planned(ExecutionResult):
 class Run:
     """The execution of one operation: who asks, what has failed, what was spent."""
 
-    __slots__ = ("_arguments", "_nulled", "_root", "_spent", "_subject", "_variables", "context", "errors")
+    __slots__ = ("_arguments", "_nulled", "_root", "_subject", "_variables", "context", "errors", "spent")
 
     def __init__(self, subject: Subject, variables: VariableValues, context: Any, root: Any) -> None:
         self.context = context
@@ -56,7 +56,8 @@ class Run:
         self._subject = subject
         self._variables = variables
         self._root = root
-        self._spent = 0
+        # What came has cost, in hundredths.
+        self.spent = 0
         self._nulled: set[Path] = set()
         self._arguments: dict[Field, dict[str, Any]] = {}
 
@@ -66,7 +67,7 @@ class Run:
         (data,) = await level(self, [self._root], spots)
         for error in spots.failures.values():
             self.failed(error, ())
-        return Planned(data, self.errors or None, self._spent)
+        return Planned(data, self.errors or None, self.spent)
 
     async def rows(self, level: Level, roots: Sequence[Any]) -> Sequence[Any]:
         """Execute for several roots at once; nothing if anything fails, for an error is told of one answer."""
@@ -74,14 +75,9 @@ class Run:
         rows = await level(self, roots, spots)
         return () if spots.failures or self.errors else rows
 
-    @property
-    def spent(self) -> int:
-        """What came has cost, in hundredths."""
-        return self._spent
-
     def spend(self, hundredths: int) -> None:
         """Count what has come."""
-        self._spent += hundredths
+        self.spent += hundredths
 
     def failed(self, error: GraphQLError, path: Path) -> None:
         """Note an error, and that null stands at this path for it; what lies beneath a null needs no other."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 import msgspec
 import pytest
 import strawberry
+from graphql import parse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis_graphql import queries
@@ -16,6 +17,7 @@ from strawberry.extensions import FieldExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionResult
 
+from graph.execution import executed
 from graph.http.response import encode, payload
 from graph.http.schema import Schema
 from graph.limits import Limits
@@ -303,6 +305,23 @@ async def test_answers_are_graphql_cores(schemas: tuple[Schema, Schema], documen
     check_told_alike(planned, stock)
     check_equal(again, stock)
     check_told_alike(again, stock)
+
+
+@pytest.mark.parametrize("document", [text for text in CASES.values() if not text.startswith("mutation")])
+async def test_what_is_had_at_once_costs_no_more(schemas: tuple[Schema, Schema], document: str) -> None:
+    """At first no class is known, and all goes the long way; then what is as usual is had at once, or is tried so."""
+    operation = schemas[0].documents.document(parse(document)).operation(None)
+    assert operation is not None
+    if not operation.is_planned({}):
+        return
+    results: list[Any] = []
+    for _ in range(2):
+        executing = executed(operation, {}, None)
+        results.append(executing if isinstance(executing, ExecutionResult) else await cast("Any", executing))
+    first, second = results
+    assert first.spent == second.spent
+    assert encode(first.data) == encode(second.data)
+    assert [error.path for error in first.errors or ()] == [error.path for error in second.errors or ()]
 
 
 VARIED = {
