@@ -110,8 +110,10 @@ class Rates:
 
     async def request(self, caller: Caller) -> Standing:
         """Count a request; raises RateLimited, which says how long to wait."""
+        if (counted := self.request_at_once(caller)) is not None:
+            return counted
         budget = self._budgets(caller).requests
-        window = self._windows.take_at_once(*budget, 1) or await self._windows.take(*budget, 1)
+        window = await self._windows.take(*budget, 1)
         standing = self._standing(budget.most, window)
         if not window.taken:
             raise OverLimit(f"Too many requests: {budget.most} a minute are answered.", standing)

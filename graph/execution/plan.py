@@ -57,6 +57,7 @@ class Level:
         self.personal = any(field.personal for field in fields)
         self._at_once = [field.at_once for field in fields]
         every = [at_once for at_once in self._at_once if at_once is not None]
+        # The same at once, if nothing of it has to be waited for.
         self.at_once = self._whole(every) if len(every) == len(fields) else None
         self._shape = shape_of(tuple(field.key for field in fields))
         self._spends = sum(field.spends for field in fields)
@@ -71,10 +72,12 @@ class Level:
 
         def at_once(run: Any, objects: Sequence[Any]) -> Sequence[Any]:
             run.spend(self._spends * len(objects))
-            columns = [field(run, objects) for field in fields]
-            return list(map(self._shape, *columns)) if columns else [self._shape() for _ in objects]
+            return self._shaped([field(run, objects) for field in fields], objects)
 
         return at_once
+
+    def _shaped(self, columns: Sequence[Sequence[Any]], objects: Sequence[Any]) -> list[Any]:
+        return list(map(self._shape, *columns)) if columns else [self._shape() for _ in objects]
 
     async def __call__(self, run: Any, objects: Sequence[Any], spots: Spots) -> Sequence[Any]:
         """The objects as the answer has them; None for one that may not stand, of which its spot is told."""
@@ -91,7 +94,7 @@ class Level:
             waiting = [self._column(at, run, objects, spots, failing) for at in self._together]
             for at, came in zip(self._together, await asyncio.gather(*waiting), strict=True):
                 columns[at] = came
-        rows: list[Any] = list(map(self._shape, *columns)) if columns else [self._shape() for _ in objects]
+        rows = self._shaped(columns, objects)
         for at in sorted(failing):
             _fail(rows, failing[at], spots)
         return rows

@@ -316,7 +316,7 @@ async def test_the_rest_of_a_body_is_no_request() -> None:
     assert asked == [b"{}", b"x", b"[]"]
 
 
-@pytest.mark.parametrize("when", ["at once", "once it has ended", "with the request under way"])
+@pytest.mark.parametrize("when", ["before", "as the request comes", "with the request under way"])
 async def test_a_task_that_was_cancelled_while_nothing_came_takes_no_request_along(when: str) -> None:
     tasks: list[asyncio.Task[Any]] = []
 
@@ -334,14 +334,21 @@ async def test_a_task_that_was_cancelled_while_nothing_came_takes_no_request_alo
             if tasks:
                 tasks[0].cancel()
 
-    late = when == "with the request under way"
-    async with listening(noting, http=Late if late else Wire) as (host, server), connected(host) as client:
+    class Early(Wire):
+        """Cancels the task in the very moment that a request comes."""
+
+        def data_received(self, data: bytes) -> None:
+            if tasks:
+                tasks[0].cancel()
+            super().data_received(data)
+
+    protocol = {"as the request comes": Early, "with the request under way": Late}.get(when, Wire)
+    async with listening(noting, http=protocol) as (host, server), connected(host) as client:
         assert await client.ask(post(b"{}")) == (200, b"{}")
         while server.server_state.tasks:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
-        if not late:
+        if protocol is Wire:
             tasks[0].cancel()
-        if when == "once it has ended":
             await asyncio.wait(tasks)
         assert await client.ask(post(b"[]")) == (200, b"[]")
         assert tasks[0].cancelled()
