@@ -77,10 +77,13 @@ export class Session {
 
   /** Sends a request as the user; an access token that has run out is refreshed once, and the request repeated. */
   async send(body, headers) {
+    const used = this.#tokens?.accessToken;
     const answer = await post(this.#endpoint, body, { ...this.headers, ...headers });
     if (!this.#tokens || headers?.Authorization || !isRefused(answer)) return answer;
     if (isExpired(answer)) {
-      return (await this.refresh()) ? post(this.#endpoint, body, { ...this.headers, ...headers }) : answer;
+      // Another request's answer may have come first, and the token been refreshed since.
+      const fresh = this.#tokens.accessToken !== used || (await this.refresh());
+      return fresh ? post(this.#endpoint, body, { ...this.headers, ...headers }) : answer;
     }
     await this.#check();
     return answer;
