@@ -1,5 +1,6 @@
 """Backup and restore as their users run them, on a firm with data."""
 
+import asyncio
 import re
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -268,22 +270,36 @@ def run_alembic_apart(url: str, revision: str) -> None:
         pool.submit(run_alembic, url, revision).result()
 
 
-FRESH_IS_THERE: Final = "select 1 from pg_database where datname = 'steward_fresh'"
-ROWS_ARE_THERE: Final = (
-    "select 1 from pg_stat_activity where datname = 'steward_fresh' and query = 'analyze' and state = 'active'"
-)
+# An index whose function stands still in the database that is being restored, at one statement of it.
+HOLD: Final = """
+create table holds (id int);
+insert into holds values (1);
+create function hold(id int) returns int immutable language plpgsql as $$
+begin
+    if current_database() = 'steward_fresh' and current_query() ilike '{statement}%' then
+        perform pg_sleep(600);
+    end if;
+    return id;
+end
+$$;
+create index holds_hold on holds (hold(id));
+"""
+SINCE: Final = "drop table holds; drop function hold; update households set name = 'Changed since'"
+IS_HELD: Final = "select 1 from pg_stat_activity where datname = 'steward_fresh' and wait_event = 'PgSleep'"
 
 
-async def test_a_killed_restore_leaves_the_firm_as_it_was(firm: Firm) -> None:
-    steward = firm.steward
-    await change(steward, "update households set name = 'Changed since'")
+@pytest.mark.parametrize("statement", ["create index", "analyze"], ids=["while it loads", "when the rows are there"])
+async def test_a_killed_restore_leaves_the_firm_as_it_was(firm: Firm, tmp_path: Path, statement: str) -> None:
+    steward, held = firm.steward, tmp_path / "held.zip"
+    await change(steward, HOLD.format(statement=statement))
+    backed_up(steward, str(held))
+    await change(steward, SINCE)
     before = await photograph(steward)
-    for moment in (FRESH_IS_THERE, ROWS_ARE_THERE):
-        with begun(steward, "restore", str(firm.backup), "--yes") as restoring:
-            await seen(Places.of(steward.state), moment)
-            restoring.send_signal(signal.SIGKILL)
-        after = await photograph(steward)
-        assert {name for name in before if before[name] != after[name]} == {"databases"}
+    with begun(steward, "restore", str(held), "--yes") as restoring:
+        await seen(Places.of(steward.state), IS_HELD)
+        restoring.send_signal(signal.SIGKILL)
+    after = await photograph(steward)
+    assert {name for name in before if before[name] != after[name]} == {"databases"}
 
     with served(steward) as address:
         assert clients(address) == 40
@@ -298,16 +314,14 @@ def begun(steward: Steward, *arguments: str) -> "subprocess.Popen[bytes]":
 
 async def seen(places: Places, statement: str) -> None:
     """Return when the statement has a row; not through a use of the server, which the restore has to itself."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while time.monotonic() < until:
-        try:
-            connection = await asyncpg.connect(host=str(places.sockets), user="steward", database="postgres")
-        except (OSError, asyncpg.PostgresError):
-            continue
-        try:
-            while time.monotonic() < until:
+        with suppress(OSError, asyncpg.PostgresError):
+            connection = await asyncpg.connect(host=str(places.sockets), user="steward", database="postgres", timeout=5)
+            try:
                 if await connection.fetchval(statement):
                     return
-        finally:
-            await connection.close()
+            finally:
+                await connection.close()
+        await asyncio.sleep(0.05)
     raise AssertionError("not in time")
