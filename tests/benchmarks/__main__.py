@@ -79,23 +79,23 @@ class Bench:
         targets = [target(workload, self._started[name], known_) for name in names if name in self._started]
         await check(workload, targets)
         say(f"\n{workload}: {TITLES[workload]}\n{HEADING}")
-        found: Mapping[str, Round] = {}
+        found: Mapping[str, Sequence[Round]] = {}
         for in_flight in CONCURRENCY:
             found = await self._interleaved(targets, in_flight)
-            for name, each in found.items():
-                say(line(name, in_flight, each))
+            for name, rounds in found.items():
+                say(line(name, in_flight, middle(rounds)))
         for claim in CLAIMS:
             if claim.workload == workload and (said := claim.said(found)):
                 say(f"  Steward to {said}")
 
-    async def _interleaved(self, targets: Sequence[Target], in_flight: int) -> Mapping[str, Round]:
+    async def _interleaved(self, targets: Sequence[Target], in_flight: int) -> Mapping[str, Sequence[Round]]:
         rounds: dict[str, list[Round]] = {each.server.name: [] for each in targets}
         for number in range(self._rounds):
             # Whoever comes first in one round comes last in the next.
             for each in targets if number % 2 else reversed(targets):
                 taken = await measure(each, self._postmaster, in_flight=in_flight, seconds=self._seconds)
                 rounds[each.server.name].append(taken)
-        return {name: middle(each) for name, each in rounds.items()}
+        return rounds
 
 
 def start(processes: servers.Processes, firm: servers.Firm, known_: Known, workloads: Sequence[str]) -> list[Server]:
@@ -140,8 +140,8 @@ def wanted() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(TITLES)} (default: all)")
     parser.add_argument("--clients", type=int, default=Sizes().clients, help="of the firm; all else follows from it")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each round")
-    parser.add_argument("--rounds", type=int, default=3, help="of which the medians are told")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=9, help="of which the medians are told")
     options = parser.parse_args()
     if unknown := set(options.workloads) - set(TITLES):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(TITLES)}")

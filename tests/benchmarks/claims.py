@@ -1,11 +1,11 @@
 """What is aimed at: how much less a request costs than elsewhere, on the same core in the same run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from tests.benchmarks.measured import Round
+from tests.benchmarks.measured import Round, ratio
 from tests.benchmarks.workloads import BARE, FLOOR, MERCURIUS, ORM, POSTGRAPHILE, STEWARD
 
 # Requests in flight that the targets are for.
@@ -21,19 +21,14 @@ class Claim(msgspec.Struct, frozen=True):
     aim: float
     measure: str = "cpu"
 
-    def ratio(self, rounds: Mapping[str, Round]) -> float | None:
-        """What was measured; nothing without the rival, or where the machine does not tell."""
-        ours, theirs = (getattr(rounds.get(name), self.measure, None) for name in (STEWARD, self.rival))
-        return theirs / ours if ours and theirs else None
-
-    def said(self, rounds: Mapping[str, Round]) -> str | None:
-        """One line on it."""
-        ratio = self.ratio(rounds)
-        if ratio is None:
+    def said(self, rounds: Mapping[str, Sequence[Round]]) -> str | None:
+        """One line on what was measured; none without the rival, or where the machine does not tell."""
+        found = ratio(rounds[self.rival], rounds[STEWARD], self.measure) if self.rival in rounds else None
+        if found is None:
             return None
-        met = "aim reached" if ratio >= self.aim else "met" if ratio >= self.least else "MISSED"
+        met = "aim reached" if found >= self.aim else "met" if found >= self.least else "MISSED"
         of = "peak memory" if self.measure == "memory" else "server CPU"
-        return f"{self.rival + ', ' + of:<42} {ratio:>7.2f}  at least {self.least:<5g} aim {self.aim:<5g} {met}"
+        return f"{self.rival + ', ' + of:<42} {found:>7.2f}  at least {self.least:<5g} aim {self.aim:<5g} {met}"
 
 
 CLAIMS: Final = (

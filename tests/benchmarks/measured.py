@@ -72,3 +72,12 @@ def middle(rounds: Sequence[Round]) -> Round:
     """The medians of some rounds."""
     taken = ([getattr(each, name) for each in rounds] for name in Round.__struct_fields__)
     return Round(*(None if None in values else median(values) for values in taken))  # type: ignore[arg-type] # as above
+
+
+def ratio(rounds: Sequence[Round], base: Sequence[Round], name: str) -> float | None:
+    """How a figure compares with another server's of the same round, in the middle; none where it is not told.
+
+    What else the machine does changes by the minute, and meets who measures at the same time alike.
+    """
+    pairs = [(getattr(each, name), getattr(other, name)) for each, other in zip(rounds, base, strict=True)]
+    return median(one / other for one, other in pairs) if all(one and other for one, other in pairs) else None

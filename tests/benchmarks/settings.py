@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -18,7 +17,7 @@ import uvloop
 
 from tests.benchmarks import machine, servers
 from tests.benchmarks.firm import Sizes
-from tests.benchmarks.measured import Round, Server, Target, measure, middle
+from tests.benchmarks.measured import Round, Server, Target, measure, middle, ratio
 from tests.benchmarks.workloads import STEWARD, known, target
 
 ROUNDS: Final = 7
@@ -53,12 +52,6 @@ async def compared(targets: Mapping[str, Target], in_flight: int) -> dict[str, l
         for name in names[number % len(names) :] + names[: number % len(names)]:
             rounds[name].append(await measure(targets[name], None, in_flight=in_flight, seconds=SECONDS))
     return rounds
-
-
-def ratio(rounds: list[Round], base: list[Round], name: str) -> float | None:
-    """How a figure compares with another server's of the same round, in the middle; none where it is not told."""
-    pairs = [(getattr(each, name), getattr(other, name)) for each, other in zip(rounds, base, strict=True)]
-    return median(one / other for one, other in pairs) if all(one and other for one, other in pairs) else None
 
 
 def said(value: float | None, form: str) -> str:
