@@ -21,8 +21,9 @@ from graph.running import running
 
 # Libraries that tell of each request or step; their warnings are heard.
 TALKATIVE: Final = ("alembic", "asyncio", "httpcore", "httpcore2", "httpx", "httpx2", "openai", "uvicorn")
-# For how many seconds lines wait for others.
+# For how many seconds lines wait for others, and how many wait at most: what lies about takes the processor's cache.
 MOMENT: Final = 0.05
+MOST_WAITING: Final = 64
 # What stands first in a line of text; all else follows as key=value.
 _LEADING: Final = ("time", "level", "logger", "message", "exception")
 # What every record has, and uvicorn's message once more, for terminals.
@@ -118,7 +119,7 @@ class _Together(logging.StreamHandler[TextIO]):
     def _add(self, line: "str | Untold", *, at_once: bool) -> None:
         self._lines.append(line)
         loop = _loop()
-        if at_once or loop is None:
+        if at_once or loop is None or len(self._lines) >= MOST_WAITING:
             self.flush()
         elif self._due is not loop:
             # Never cancelled: a timer is its loop's own, and whoever writes may be in another thread.

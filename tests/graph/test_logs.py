@@ -15,7 +15,7 @@ from graphql import OperationDefinitionNode, parse
 from domain.access import Role
 from domain.jobs import Office
 from graph.context import Services
-from graph.logs import MOMENT, LogFormat, LogLevel, formatter, log_info, set_up
+from graph.logs import MOMENT, MOST_WAITING, LogFormat, LogLevel, formatter, log_info, set_up
 from graph.running import Running, current, running
 from persistence.jobs import Enqueued, enqueue
 from tests.factories.firm import PASSWORD, Make
@@ -212,6 +212,21 @@ async def test_lines_of_a_moment_are_written_at_once_and_trouble_without_delay()
         logging.getLogger("steward.any").info("last")
         handler.flush()
         assert "last" in stream.written[-1]
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
+
+
+async def test_only_so_many_lines_wait() -> None:
+    stream, root = Writes(), logging.getLogger()
+    before = root.level
+    handler = set_up(LogFormat.TEXT, LogLevel.INFO, stream)
+    try:
+        for number in range(2 * MOST_WAITING + 1):
+            logging.getLogger("steward.any").info("line %s", number)
+        assert [text.count("\n") for text in stream.written] == [MOST_WAITING, MOST_WAITING]
+        await asyncio.sleep(MOMENT * 3)
+        assert stream.written[-1].endswith(f"line {2 * MOST_WAITING}\n")
     finally:
         root.removeHandler(handler)
         root.setLevel(before)
