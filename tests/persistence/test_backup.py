@@ -316,7 +316,7 @@ async def seen(places: Places, statement: str) -> None:
     """Return when the statement has a row; not through a use of the server, which the restore has to itself."""
     until = time.monotonic() + 120
     while time.monotonic() < until:
-        with suppress(OSError, asyncpg.PostgresError):
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             connection = await asyncpg.connect(host=str(places.sockets), user="steward", database="postgres", timeout=5)
             try:
                 if await connection.fetchval(statement):
